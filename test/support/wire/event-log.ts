@@ -92,7 +92,7 @@ export function eventLog<T>(owner: string): EventLog<T> {
 
     end(reason) {
       ended ??= reason
-      for (const fail of [...waiters.values()]) fail(reason)
+      for (const fail of waiters.values()) fail(reason)
     },
   }
 }
