@@ -1,0 +1,174 @@
+import type { IncomingMessage } from 'node:http'
+import { createGunzip } from 'node:zlib'
+import type { Readable } from 'node:stream'
+import { ApiError, kitErrors } from '../../contract/error.ts'
+
+/** How long a body may pause, and how long it may take in all. */
+export interface BodyTimeouts {
+  readonly idleMs: number
+  readonly totalMs: number
+}
+
+/** The media type without parameters, lower case; empty when the header is absent. */
+export function mediaType(request: IncomingMessage): string {
+  const header = request.headers['content-type']
+  if (header === undefined) return ''
+  const end = header.indexOf(';')
+  return (end === -1 ? header : header.slice(0, end)).trim().toLowerCase()
+}
+
+/** The body with its `Content-Encoding` taken off. Wire's clients gzip their JSON. */
+function decodedStream(request: IncomingMessage): Readable {
+  const encoding = request.headers['content-encoding']?.trim().toLowerCase() ?? 'identity'
+  if (encoding === 'identity' || encoding === '') return request
+  if (encoding !== 'gzip' && encoding !== 'x-gzip') {
+    throw new ApiError(kitErrors.unsupportedMediaType, {
+      message: `The body's encoding must be gzip or identity`,
+    })
+  }
+  const gunzip = createGunzip()
+  request.on('error', (cause) => gunzip.destroy(cause))
+  request.on('close', () => {
+    if (!request.complete) gunzip.destroy(new Error('the caller went away'))
+  })
+  request.pipe(gunzip)
+  return gunzip
+}
+
+/**
+ * Reads a whole body of at most `limitBytes` after decompression. Throws 413, 408, 415, and 400 for
+ * a body that is not valid gzip or ends early.
+ */
+export function readBody(
+  request: IncomingMessage,
+  limitBytes: number,
+  timeouts: BodyTimeouts,
+): Promise<Buffer> {
+  const declared = Number(request.headers['content-length'] ?? 0)
+  const isEncoded = request.headers['content-encoding'] !== undefined
+  if (!isEncoded && declared > limitBytes) {
+    return Promise.reject(new ApiError(kitErrors.tooLarge))
+  }
+  return new Promise((resolve, reject) => {
+    const stream = decodedStream(request)
+    const chunks: Buffer[] = []
+    let sizeBytes = 0
+    const total = setTimeout(() => finish(new ApiError(kitErrors.timeout)), timeouts.totalMs)
+    let idle = setTimeout(() => finish(new ApiError(kitErrors.timeout)), timeouts.idleMs)
+
+    const finish = (outcome: Error | Buffer): void => {
+      clearTimeout(total)
+      clearTimeout(idle)
+      stream.off('data', take)
+      stream.off('end', end)
+      // A late error of the abandoned stream has nobody to go to.
+      stream.on('error', () => undefined)
+      if (outcome instanceof Error) {
+        if (stream !== request) {
+          request.unpipe()
+          stream.destroy()
+        }
+        reject(outcome)
+      } else {
+        resolve(outcome)
+      }
+    }
+    const take = (chunk: Buffer): void => {
+      sizeBytes += chunk.length
+      if (sizeBytes > limitBytes) {
+        finish(new ApiError(kitErrors.tooLarge))
+        return
+      }
+      chunks.push(chunk)
+      idle = idle.refresh()
+    }
+    const end = (): void =>
+      finish(chunks.length === 1 ? (chunks[0] ?? Buffer.alloc(0)) : Buffer.concat(chunks))
+    stream.on('data', take)
+    stream.on('end', end)
+    stream.on('error', (cause) => {
+      finish(
+        new ApiError(kitErrors.badRequest, {
+          message: isEncoded ? 'The body is not valid gzip' : 'The body ended early',
+          cause,
+        }),
+      )
+    })
+    request.on('close', () => {
+      if (!request.complete) {
+        finish(new ApiError(kitErrors.badRequest, { message: 'The body ended early' }))
+      }
+    })
+  })
+}
+
+/** JSON nested deeper than this is refused before it is parsed. */
+const maxDepth = 64
+
+/**
+ * Parses JSON. `JSON.parse` itself copes with any depth, but what walks the value afterwards
+ * recurses, so depth is bounded here. Throws 400.
+ */
+export function parseJson(bytes: Buffer): unknown {
+  let text: string
+  try {
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes)
+  } catch (cause) {
+    throw new ApiError(kitErrors.badRequest, { message: 'The body is not valid UTF-8', cause })
+  }
+  checkDepth(text)
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw new ApiError(kitErrors.badRequest, { message: 'The body is not valid JSON', cause })
+  }
+}
+
+function checkDepth(text: string): void {
+  let depth = 0
+  let isInString = false
+  for (let i = 0; i < text.length; i += 1) {
+    const code = text.charCodeAt(i)
+    if (isInString) {
+      if (code === 0x5c) i += 1
+      else if (code === 0x22) isInString = false
+    } else if (code === 0x22) {
+      isInString = true
+    } else if (code === 0x5b || code === 0x7b) {
+      depth += 1
+      if (depth > maxDepth) {
+        throw new ApiError(kitErrors.badRequest, {
+          message: `The body nests deeper than ${String(maxDepth)} levels`,
+        })
+      }
+    } else if (code === 0x5d || code === 0x7d) {
+      depth -= 1
+    }
+  }
+}
+
+/** The body as it comes, for streams; stops with 408 when the caller pauses too long. */
+export async function* streamOf(
+  request: IncomingMessage,
+  timeouts: Pick<BodyTimeouts, 'idleMs'>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const stream = decodedStream(request)
+  let isLate = false
+  const timer = setTimeout(() => {
+    isLate = true
+    stream.destroy(new Error('the body paused too long'))
+  }, timeouts.idleMs)
+  try {
+    for await (const chunk of stream) {
+      // While the consumer works the caller is not late.
+      timer.refresh()
+      yield chunk as Buffer
+      timer.refresh()
+    }
+  } catch (cause) {
+    if (isLate) throw new ApiError(kitErrors.timeout, { cause })
+    throw new ApiError(kitErrors.badRequest, { message: 'The body ended early', cause })
+  } finally {
+    clearTimeout(timer)
+  }
+}

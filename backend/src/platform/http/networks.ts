@@ -1,0 +1,68 @@
+import { BlockList, isIP } from 'node:net'
+
+/** Addresses and networks given as text: `10.0.0.7`, `10.0.0.0/8`, `fd00::/8`. */
+export interface Networks {
+  includes(address: string): boolean
+}
+
+export function parseNetworks(entries: readonly string[]): Networks {
+  const list = new BlockList()
+  for (const entry of entries) {
+    const [address = '', bits] = entry.split('/')
+    const family = familyOf(address)
+    if (family === undefined) throw new Error(`${entry} is not an address or a network`)
+    if (bits === undefined) list.addAddress(address, family)
+    else list.addSubnet(address, Number(bits), family)
+  }
+  return {
+    includes(address) {
+      const plain = plainAddress(address)
+      const family = familyOf(plain)
+      return family !== undefined && list.check(plain, family)
+    },
+  }
+}
+
+/** An IPv4 address that came in over an IPv6 socket, without its wrapping. */
+export function plainAddress(address: string): string {
+  return address.startsWith('::ffff:') ? address.slice(7) : address
+}
+
+/**
+ * The caller's address: of `X-Forwarded-For`, read from the right, the first that is not one of
+ * our own proxies.
+ */
+export function clientAddress(
+  peer: string,
+  forwardedFor: string | undefined,
+  trusted: Networks,
+): string {
+  let address = plainAddress(peer)
+  if (forwardedFor === undefined) return address
+  for (const hop of forwardedFor.split(',').toReversed()) {
+    if (!trusted.includes(address)) break
+    const candidate = plainAddress(hop.trim())
+    if (isIP(candidate) === 0) break
+    address = candidate
+  }
+  return address
+}
+
+/** One household of IPv6 counts as one caller. */
+export function limitKey(address: string): string {
+  if (isIP(address) !== 6) return address
+  const [head = '', tail] = address.split('::')
+  const left = head === '' ? [] : head.split(':')
+  const right = tail === undefined || tail === '' ? [] : tail.split(':')
+  const gap = tail === undefined ? 0 : Math.max(0, 8 - left.length - right.length)
+  return [...left, ...Array<string>(gap).fill('0'), ...right]
+    .slice(0, 4)
+    .map((group) => Number.parseInt(group, 16).toString(16))
+    .join(':')
+}
+
+function familyOf(address: string): 'ipv4' | 'ipv6' | undefined {
+  const family = isIP(address)
+  if (family === 0) return undefined
+  return family === 4 ? 'ipv4' : 'ipv6'
+}

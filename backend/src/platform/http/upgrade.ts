@@ -1,0 +1,106 @@
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { WebSocketServer } from 'ws'
+import { ApiError, kitErrors } from '../../contract/error.ts'
+import type { Platform } from '../service.ts'
+import { describe, toApiError } from './reply.ts'
+import { parseQuery, splitTarget } from './request.ts'
+import { RouteTable } from './route-table.ts'
+import type { SocketRoute } from './routes.ts'
+
+/** Wire's clients send acknowledgements and pings, nothing large. */
+const maxFrameBytes = 64 * 1024
+
+export type ServeUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => void
+
+/** Answers upgrades: the route's handler decides before the handshake is completed. */
+export function createServeUpgrade(options: {
+  readonly routes: readonly SocketRoute[]
+  readonly platform: Platform
+  readonly addressOf: (request: IncomingMessage) => string
+}): ServeUpgrade {
+  const { log, ids } = options.platform
+  const table = new RouteTable(
+    options.routes.map((route) => ({ ...route, method: 'GET' as const })),
+  )
+  const handshake = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    perMessageDeflate: false,
+    maxPayload: maxFrameBytes,
+  })
+
+  return function serveUpgrade(request, socket, head) {
+    // Until the handshake is done nobody else listens for a broken connection.
+    const ignore = (): void => undefined
+    socket.on('error', ignore)
+    const requestId = ids.uuid()
+    open(request, requestId).then(
+      (accept) => {
+        if (socket.destroyed) return
+        socket.off('error', ignore)
+        handshake.handleUpgrade(request, socket, head, accept)
+      },
+      (error: unknown) => {
+        const known = toApiError(error)
+        if (known.declaration.status === 500) log.error({ requestId, err: error }, 'upgrade failed')
+        refuse(socket, known)
+      },
+    )
+  }
+
+  async function open(
+    request: IncomingMessage,
+    requestId: string,
+  ): Promise<Awaited<ReturnType<SocketRoute['open']>>> {
+    const { path, query } = splitTarget(request.url ?? '/')
+    const match = table.find('GET', path)
+    if (match.kind !== 'found') {
+      throw new ApiError(
+        match.kind === 'unsupported-version' ? kitErrors.unsupportedVersion : kitErrors.notFound,
+      )
+    }
+    const parameters = parseQuery(query)
+    const parsed = match.route.endpoint.query.safeParse(parameters)
+    if (!parsed.success) {
+      throw new ApiError(kitErrors.badRequest, {
+        message: `In the query: ${describe(parsed.error)}`,
+      })
+    }
+    const authorization = request.headers.authorization
+    return match.route.open({
+      query: parsed.data,
+      token:
+        authorization !== undefined && /^bearer /i.test(authorization)
+          ? authorization.slice(7).trim()
+          : parameters['access_token'],
+      request: {
+        version: match.version,
+        requestId,
+        address: options.addressOf(request),
+        signal: abortedWhenClosed(request),
+      },
+    })
+  }
+}
+
+function abortedWhenClosed(request: IncomingMessage): AbortSignal {
+  const controller = new AbortController()
+  request.socket.once('close', () => controller.abort())
+  return controller.signal
+}
+
+function refuse(socket: Duplex, error: ApiError): void {
+  if (socket.destroyed) return
+  const body = JSON.stringify(error.body())
+  const { status } = error.declaration
+  const retry = error.details.retryAfterSeconds
+  const head = [
+    `HTTP/1.1 ${String(status)} ${error.declaration.label}`,
+    'connection: close',
+    'content-type: application/json',
+    `content-length: ${String(Buffer.byteLength(body))}`,
+    ...(retry === undefined ? [] : [`retry-after: ${String(Math.max(1, Math.ceil(retry)))}`]),
+  ]
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
+}

@@ -1,0 +1,128 @@
+import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express'
+import type { EndpointDeclaration } from '../../contract/endpoint.ts'
+import { ApiError, kitErrors } from '../../contract/error.ts'
+import { clientAddress, limitKey, parseNetworks } from '../../platform/http/networks.ts'
+import { sendError } from '../../platform/http/reply.ts'
+import { identityHeaders, parseQuery, splitTarget } from '../../platform/http/request.ts'
+import { RouteTable } from '../../platform/http/route-table.ts'
+import type { Serve } from '../../platform/http/serve.ts'
+import type { Platform } from '../../platform/service.ts'
+import type { TokenVerifier } from '../../platform/zauth/verifier.ts'
+import type { NginzConfig } from './config.ts'
+import { cors } from './cors.ts'
+import { createLimits } from './limits.ts'
+
+export interface PublicEndpoint {
+  /** The service that answers it. */
+  readonly service: string
+  readonly endpoint: EndpointDeclaration
+}
+
+export interface NginzDeps {
+  readonly config: NginzConfig
+  readonly platform: Platform
+  readonly endpoints: readonly PublicEndpoint[]
+  readonly tokens: TokenVerifier
+  /** Hands the request on to a service, in this process or another. */
+  readonly forward: (service: string) => Serve
+}
+
+/**
+ * The edge: finds the endpoint, checks the token, counts the request, says to the service who is
+ * asking, and streams the body on unread.
+ */
+export function createNginz(deps: NginzDeps): Express {
+  const { config, platform } = deps
+  const trusted = parseNetworks(config.trustedProxies)
+  const exempt = parseNetworks(config.limits.exempt)
+  const limits = createLimits(config.limits, platform.clock)
+  const table = new RouteTable(
+    deps.endpoints
+      .filter(({ endpoint }) => endpoint.auth !== 'internal')
+      .map((route) => ({ ...route, method: route.endpoint.method })),
+  )
+
+  const identify: RequestHandler = (request, response, next) => {
+    const address = clientAddress(
+      request.socket.remoteAddress ?? '',
+      request.get('x-forwarded-for'),
+      trusted,
+    )
+    // Only we say who is asking.
+    for (const name of Object.keys(request.headers)) {
+      if (name.startsWith('z-')) delete request.headers[name]
+    }
+    const requestId = platform.ids.uuid()
+    request.headers[identityHeaders.requestId] = requestId
+    request.headers[identityHeaders.address] = address
+    response.setHeader('request-id', requestId)
+    next()
+  }
+
+  const admit: RequestHandler = async (request, response) => {
+    const { path, query } = splitTarget(request.url)
+    const match = table.find(request.method, path)
+    if (match.kind !== 'found') throw new ApiError(routeErrors[match.kind])
+    const { service, endpoint } = match.route
+    const address = request.headers[identityHeaders.address] as string
+    const user =
+      endpoint.auth === 'user' ? authenticate(deps.tokens, request.headers, query) : undefined
+
+    const zone = endpoint.rateZone ?? (user === undefined ? 'address' : 'user')
+    if (zone !== 'none' && !exempt.includes(address)) {
+      limits.count(
+        zone,
+        zone === 'user' && user !== undefined ? user : `${limitKey(address)} ${endpoint.path}`,
+      )
+    }
+    await deps.forward(service)(request, response)
+  }
+
+  const refuse: ErrorRequestHandler = (error, request, response, _next) => {
+    const sent = sendError(response, error)
+    if (sent.declaration.status === 500) {
+      const requestId = request.headers[identityHeaders.requestId]
+      platform.log.error({ requestId, err: error as unknown }, 'request failed')
+    }
+  }
+
+  const app = express()
+  app.disable('x-powered-by')
+  app.disable('etag')
+  app.use(identify, cors(config.origins), admit, refuse)
+  return app
+}
+
+const routeErrors = {
+  'not-found': kitErrors.notFound,
+  'method-not-allowed': kitErrors.methodNotAllowed,
+  'unsupported-version': kitErrors.unsupportedVersion,
+} as const
+
+/** Checks the access token, sets the identity headers, and returns the user. */
+function authenticate(
+  tokens: TokenVerifier,
+  headers: NodeJS.Dict<string | string[]>,
+  query: string,
+): string {
+  const text = bearer(headers['authorization']) ?? parseQuery(query)['access_token']
+  if (text === undefined) throw new ApiError(kitErrors.unauthorized)
+  const verdict = tokens.verify(text, ['access'])
+  if (!verdict.ok) {
+    throw new ApiError(
+      verdict.reason === 'wrong-type' ? kitErrors.accessDenied : kitErrors.unauthorized,
+    )
+  }
+  const { user, client, connection } = verdict.token
+  delete headers['authorization']
+  headers[identityHeaders.type] = 'access'
+  headers[identityHeaders.user] = user
+  headers[identityHeaders.connection] = String(connection)
+  if (client !== undefined) headers[identityHeaders.client] = client
+  return user
+}
+
+function bearer(header: string | string[] | undefined): string | undefined {
+  const text = Array.isArray(header) ? header[0] : header
+  return text !== undefined && /^bearer /i.test(text) ? text.slice(7).trim() : undefined
+}
