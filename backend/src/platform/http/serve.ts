@@ -58,7 +58,7 @@ export function createServe(options: ServeOptions): Serve {
       declaration = route.endpoint
       const contentType = mediaType(request)
       const input: HandlerInput<EndpointDeclaration> = {
-        caller: callerOf(declaration, request) as undefined,
+        caller: callerOf(declaration, request),
         params: parsePart('path', declaration.params, params) as undefined,
         query: parsePart('query', declaration.query, parseQuery(query)) as undefined,
         headers: parsePart('header', declaration.headers, request.headers) as undefined,
