@@ -41,7 +41,13 @@ export const pushApi = {
     versions: since(0),
     auth: 'internal',
     summary: 'Append notifications to inboxes and wake the sockets',
-    body: z.object({ pushes: z.array(Push), isRepeat: z.boolean().default(false) }),
+    body: z.object({
+      pushes: z.array(Push),
+      /** Some of these pushes may have been stored by an earlier attempt whose answer was lost. */
+      isRepeat: z.boolean().default(false),
+      /** How long ago the first attempt began; five minutes are assumed of a repeat without it. */
+      firstAttemptAgeMs: z.int().nonnegative().optional(),
+    }),
     limitBytes: 64 * 1024 * 1024,
     responses: {
       200: z.object({
