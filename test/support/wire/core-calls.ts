@@ -98,7 +98,7 @@ export interface CoreCalls {
 
   setHandle(handle: string): Promise<void>
   /** Finds a user by handle or name, as the search page does. */
-  search(query: string): Promise<{ user: QualifiedId; name: string; handle?: string }[]>
+  search(query: string): Promise<{ user: QualifiedId; name: string; handle: string | undefined }[]>
   /** Finds a user by handle and asks them for a connection. */
   searchAndConnect(handle: string): Promise<ConnectionSummary>
   connect(user: QualifiedId): Promise<ConnectionSummary>

@@ -167,7 +167,7 @@ export async function startCoreClient(options: CoreClientOptions): Promise<CoreC
     const id = ++lastId
     return new Promise((resolve, reject) => {
       pending.set(id, { call, resolve, reject })
-      worker.postMessage({ id, call, args } as ToWorker)
+      worker.postMessage({ id, call, args }, [])
     })
   }
 

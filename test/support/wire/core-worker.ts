@@ -1,18 +1,21 @@
 // One of Wire's clients, unmodified, in a thread of its own. Wire's core keeps its cookie, its send
 // queue and its crypto instance in module state, so two clients cannot share a thread.
-import 'fake-indexeddb/auto'
 import { createHash, randomBytes } from 'node:crypto'
 import { createRequire, registerHooks } from 'node:module'
 import { parentPort, workerData } from 'node:worker_threads'
 
-import type { Account, ProcessedEventPayload } from '@wireapp/core'
+import type * as ApiClientModule from '@wireapp/api-client'
+import type * as ClientModule from '@wireapp/api-client/lib/client/index.js'
 import type { Connection } from '@wireapp/api-client/lib/connection/index.js'
 import type {
   Conversation,
   QualifiedUserClients,
 } from '@wireapp/api-client/lib/conversation/index.js'
-import type { RegisteredClient } from '@wireapp/api-client/lib/client/index.js'
-import type { GenericMessage } from '@wireapp/protocol-messaging'
+import type * as SocketModule from '@wireapp/api-client/lib/tcp/ReconnectingWebsocket.js'
+import type * as TeamModule from '@wireapp/api-client/lib/team/index.js'
+import type * as CoreModule from '@wireapp/core'
+import type * as MessagingModule from '@wireapp/protocol-messaging'
+import type * as StoreModule from '@wireapp/store-engine'
 
 import type {
   ConnectionSummary,
@@ -33,22 +36,27 @@ const parent = parentPort
 if (!parent) throw new Error('This file is the body of a worker thread; start it as one')
 const settings = workerData as CoreSettings
 
-prepareGlobals()
-const require = createRequire(import.meta.url)
-const { APIClient } = require('@wireapp/api-client') as typeof import('@wireapp/api-client')
-const { ClientType } =
-  require('@wireapp/api-client/lib/client/index.js') as typeof import('@wireapp/api-client/lib/client/index.js')
-const { ReconnectingWebsocket } =
-  require('@wireapp/api-client/lib/tcp/ReconnectingWebsocket.js') as typeof import('@wireapp/api-client/lib/tcp/ReconnectingWebsocket.js')
-const { CONVERSATION_PROTOCOL } =
-  require('@wireapp/api-client/lib/team/index.js') as typeof import('@wireapp/api-client/lib/team/index.js')
-const core = require('@wireapp/core') as typeof import('@wireapp/core')
-const { MemoryEngine } = require('@wireapp/store-engine') as typeof import('@wireapp/store-engine')
-const { Confirmation, LegalHoldStatus } =
-  require('@wireapp/protocol-messaging') as typeof import('@wireapp/protocol-messaging')
+type Account = CoreModule.Account
+type ApiClient = ApiClientModule.APIClient
+type GenericMessage = MessagingModule.GenericMessage
+type RegisteredClient = ClientModule.RegisteredClient
 
-/** What Wire's code expects of a browser: a local storage and a crypto package it can resolve. */
+const require = createRequire(import.meta.url)
+prepareGlobals()
+const { APIClient } = require('@wireapp/api-client') as typeof ApiClientModule
+const { ClientType } = require('@wireapp/api-client/lib/client/index.js') as typeof ClientModule
+const { ReconnectingWebsocket } =
+  require('@wireapp/api-client/lib/tcp/ReconnectingWebsocket.js') as typeof SocketModule
+const { CONVERSATION_PROTOCOL } =
+  require('@wireapp/api-client/lib/team/index.js') as typeof TeamModule
+const core = require('@wireapp/core') as typeof CoreModule
+const { MemoryEngine } = require('@wireapp/store-engine') as typeof StoreModule
+const { Confirmation, LegalHoldStatus } =
+  require('@wireapp/protocol-messaging') as typeof MessagingModule
+
+/** What Wire's code expects of its surroundings: a browser's stores, a crypto package it can find. */
 function prepareGlobals(): void {
+  require('fake-indexeddb/auto')
   registerHooks({
     resolve(specifier, context, next) {
       // The package's main points to a file that is not published.
@@ -70,8 +78,12 @@ function prepareGlobals(): void {
   Object.defineProperty(globalThis, 'localStorage', { value: localStorage })
 }
 
+function tell(message: FromWorker): void {
+  parent?.postMessage(message, [])
+}
+
 function report(event: CoreEvent): void {
-  parent?.postMessage({ event } satisfies FromWorker)
+  tell({ event })
 }
 
 function base64(bytes: Uint8Array): string {
@@ -109,7 +121,7 @@ function describeFile(message: GenericMessage): FileReference | undefined {
   }
 }
 
-function describeEvent(payload: ProcessedEventPayload, source: EventSource): CoreEvent {
+function describeEvent(payload: CoreModule.ProcessedEventPayload, source: EventSource): CoreEvent {
   const event = JSON.parse(JSON.stringify(payload.event)) as Record<string, unknown>
   const conversation = event['qualified_conversation'] as QualifiedId | undefined
   const from = event['qualified_from'] as QualifiedId | undefined
@@ -154,13 +166,13 @@ function describeFailure(thrown: unknown): CoreFailure {
   const { label, code, response } = thrown as {
     label?: unknown
     code?: unknown
-    response?: { status?: number; data?: { label?: unknown; code?: unknown; message?: unknown } }
+    response?: { status?: number; data?: { label?: unknown; code?: unknown; message?: string } }
   }
   const shownLabel = label ?? response?.data?.label
   const shownCode = typeof code === 'number' ? code : response?.data?.code
   return {
     name,
-    message: String(response?.data?.message ?? message),
+    message: response?.data?.message ?? message,
     ...(typeof shownLabel === 'string' && { label: shownLabel }),
     ...(typeof shownCode === 'number' && { code: shownCode }),
     ...(response?.status !== undefined && { status: response.status }),
@@ -174,7 +186,7 @@ const sources: Record<string, EventSource> = {
   LOCAL: 'local',
 }
 
-function coreCalls(account: Account, apiClient: InstanceType<typeof APIClient>) {
+function coreCalls(account: Account, apiClient: ApiClient) {
   let registered: RegisteredClient | undefined
   let stop: (() => void) | undefined
   let isLegacy = true
@@ -218,7 +230,7 @@ function coreCalls(account: Account, apiClient: InstanceType<typeof APIClient>) 
     return {
       messageId: result.id,
       sentAt: result.sentAt,
-      state: String(result.state),
+      state: result.state,
       hadMismatch,
     }
   }
@@ -288,7 +300,7 @@ function coreCalls(account: Account, apiClient: InstanceType<typeof APIClient>) 
       return documents.map(({ qualified_id, id, name, handle }) => ({
         user: qualified_id ?? { id, domain: self().domain },
         name,
-        ...(handle !== undefined && { handle }),
+        handle,
       }))
     },
 
@@ -425,16 +437,18 @@ async function start(): Promise<void> {
   const { version, domain } = await account.useAPIVersion(minVersion, maxVersion)
   const calls = coreCalls(account, apiClient)
 
-  parent?.on('message', async ({ id, call, args }: ToWorker) => {
+  async function answer({ id, call, args }: ToWorker): Promise<void> {
     try {
-      const run = call === 'close' ? calls.stopListening : calls[call]
-      const result = await Reflect.apply(run, calls, args)
-      parent?.postMessage({ id, result } satisfies FromWorker)
+      const run = calls[call === 'close' ? 'stopListening' : call] as (
+        ...args: unknown[]
+      ) => unknown
+      tell({ id, result: await Reflect.apply(run, calls, args) })
     } catch (error) {
-      parent?.postMessage({ id, failure: describeFailure(error) } satisfies FromWorker)
+      tell({ id, failure: describeFailure(error) })
     }
-  })
-  parent?.postMessage({ ready: { version, domain } } satisfies FromWorker)
+  }
+  parent?.on('message', (message: ToWorker) => void answer(message))
+  tell({ ready: { version, domain } })
 }
 
 process.on('unhandledRejection', (reason) => {
@@ -444,5 +458,5 @@ process.on('unhandledRejection', (reason) => {
 try {
   await start()
 } catch (error) {
-  parent.postMessage({ startFailure: describeFailure(error) } satisfies FromWorker)
+  tell({ startFailure: describeFailure(error) })
 }

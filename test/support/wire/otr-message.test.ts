@@ -1,5 +1,5 @@
 import otr from '@wireapp/protocol-messaging/web/otr.js'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { expect, it } from 'vitest'
 
 import { encodeOtrMessage, sameForAll, type MismatchStrategy } from './otr-message.ts'

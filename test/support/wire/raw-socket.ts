@@ -155,9 +155,9 @@ function socketControls({ socket, faults, closed }: RawFrames): OpenSocket {
   }
 }
 
-function parseFrame<T>(text: string, faults: string[]): T | undefined {
+function parseFrame(text: string, faults: string[]): unknown {
   try {
-    return JSON.parse(text) as T
+    return JSON.parse(text) as unknown
   } catch {
     faults.push(`no JSON: ${text.slice(0, 100)}`)
     return undefined
@@ -167,7 +167,12 @@ function parseFrame<T>(text: string, faults: string[]): T | undefined {
 /** Opens `/await` at `url`, which holds token and device. */
 export async function openAwaitSocket(
   url: string,
-  options: { name: string; headers?: Readonly<Record<string, string>> },
+  options: {
+    name: string
+    headers?: Readonly<Record<string, string>>
+    /** Called for each event, from the first one on, beside its being logged. */
+    onEvent?: (event: LiveEvent) => void
+  },
 ): Promise<AwaitSocket> {
   const events = eventLog<LiveEvent>(options.name)
   let pongs: (() => void)[] = []
@@ -178,10 +183,14 @@ export async function openAwaitSocket(
       for (const resolve of waiting) resolve()
       return
     }
-    const notification = parseFrame<WireNotification>(text, faults)
+    const notification = parseFrame(text, faults) as WireNotification | undefined
     if (!notification) return
     const { id, payload, transient = false } = notification
-    for (const event of payload) events.add({ notification: id, transient, event })
+    for (const event of payload) {
+      const live = { notification: id, transient, event }
+      events.add(live)
+      options.onEvent?.(live)
+    }
   })
   void frames.closed.then(({ code }) => events.end(new Error(`the socket closed with ${code}`)))
   return {
@@ -213,7 +222,7 @@ export async function openEventsSocket(
   let acknowledge: (deliveryTag: number, options?: { multiple?: boolean }) => void = (tag) =>
     void early.push(tag)
   const frames = await openFrames(url, options.headers ?? {}, (text, faults) => {
-    const message = parseFrame<EventsMessage>(text, faults)
+    const message = parseFrame(text, faults) as EventsMessage | undefined
     if (!message) return
     messages.add(message)
     if (options.isAcknowledging && 'data' in message) acknowledge(message.data.delivery_tag)

@@ -9,6 +9,7 @@ import {
   openEventsSocket,
   type AwaitSocket,
   type EventsSocket,
+  type LiveEvent,
   type WireNotification,
 } from './raw-socket.ts'
 import { serverUrls, type QualifiedId } from './wire-types.ts'
@@ -153,7 +154,11 @@ export interface RawClient {
     size?: number
     device?: string
   }): Promise<WireNotification[]>
-  openAwait(options?: { device?: string | null; token?: string }): Promise<AwaitSocket>
+  openAwait(options?: {
+    device?: string | null
+    token?: string
+    onEvent?: (event: LiveEvent) => void
+  }): Promise<AwaitSocket>
   openEvents(options?: {
     device?: string | null
     token?: string
@@ -350,9 +355,12 @@ export function rawClient(baseUrl: string, options: RawClientOptions = {}): RawC
       }
     },
 
-    openAwait({ device = client.device ?? null, token = requireToken() } = {}) {
+    openAwait({ device = client.device ?? null, token = requireToken(), onEvent } = {}) {
       const query = { access_token: token, client: device ?? undefined }
-      return openAwaitSocket(socketUrl('/await', query), { name: `${name}'s socket` })
+      return openAwaitSocket(socketUrl('/await', query), {
+        name: `${name}'s socket`,
+        ...(onEvent && { onEvent }),
+      })
     },
 
     openEvents({ device = client.device ?? null, syncMarker, ...rest } = {}) {
