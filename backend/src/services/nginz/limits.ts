@@ -2,7 +2,7 @@ import type { RateZone } from '../../contract/endpoint.ts'
 import { ApiError, kitErrors } from '../../contract/error.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { NginzConfig } from './config.ts'
-import { admit } from './rules/rate.ts'
+import { admit } from '../../platform/rate.ts'
 
 /** Callers remembered at once; beyond it the one longest unseen is forgotten. */
 const maxCallers = 100_000
