@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { EndpointDeclaration, Response } from '../../contract/endpoint.ts'
+import type { Api, EndpointDeclaration, Response } from '../../contract/endpoint.ts'
 import { ErrorBody, type ErrorDeclaration } from '../../contract/error.ts'
 
 type Json = Record<string, unknown>
@@ -15,12 +15,12 @@ const schemaOf = (shape: z.ZodType, io: 'input' | 'output'): Json => {
 
 /** The OpenAPI 3.1 document of one API version, from the declarations alone. */
 export function openApiDocument(
-  apis: Readonly<Record<string, Readonly<Record<string, EndpointDeclaration>>>>,
+  apis: Readonly<Record<string, readonly Api[]>>,
   version: number,
 ): Json {
   const paths: Record<string, Json> = {}
-  for (const [tag, api] of Object.entries(apis)) {
-    for (const [name, endpoint] of Object.entries(api)) {
+  for (const [tag, list] of Object.entries(apis)) {
+    for (const [name, endpoint] of list.flatMap((api) => Object.entries(api))) {
       const { first, last } = endpoint.versions
       if (endpoint.auth === 'internal' || version < first || version > last) continue
       const path = (paths[endpoint.path] ??= {})

@@ -1,0 +1,95 @@
+import { z } from 'zod'
+import { Domain } from '../contract/ids.ts'
+import { CargoholdConfig } from '../services/cargohold/config.ts'
+import { NginzConfig } from '../services/nginz/config.ts'
+
+/** `host:port`; port 0 takes a free one. */
+const ListenAddress = z
+  .string()
+  .regex(/^(\[[0-9a-fA-F:]+\]|[^:\s]+):[0-9]{1,5}$/, 'expected host:port')
+  .transform((text) => {
+    const end = text.lastIndexOf(':')
+    return { host: text.slice(0, end).replace(/^\[|\]$/g, ''), port: Number(text.slice(end + 1)) }
+  })
+export type ListenAddress = z.output<typeof ListenAddress>
+
+export const serviceNames = ['brig', 'galley', 'gundeck', 'cannon', 'cargohold', 'nginz'] as const
+export const ServiceName = z.enum(serviceNames)
+export type ServiceName = z.infer<typeof ServiceName>
+
+const StaticInstances = z.partialRecord(
+  ServiceName,
+  z.array(z.strictObject({ id: z.string(), address: z.url() })).min(1),
+)
+
+export const Config = z.strictObject({
+  domain: Domain.default('tricord.internal' as Domain).describe(
+    'The backend domain: part of every id, fixed once the first user exists',
+  ),
+  listen: ListenAddress.prefault('127.0.0.1:8080').describe(
+    'Where clients come in: API and sockets in one process, the API alone otherwise',
+  ),
+  operatorListen: ListenAddress.prefault('127.0.0.1:8081').describe(
+    'Where the operator looks: status, metrics, the dev mailbox. Keep it private',
+  ),
+  data: z.string().min(1).default('data').describe('The folder that holds everything'),
+  log: z
+    .strictObject({
+      level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
+    })
+    .prefault({}),
+  isStrict: z
+    .boolean()
+    .default(false)
+    .describe('Tests and development: contracts are checked within the process too'),
+  wideColumn: z
+    .discriminatedUnion('kind', [
+      z.strictObject({
+        kind: z.literal('sqlite'),
+        synchronous: z
+          .enum(['full', 'off'])
+          .default('full')
+          .describe('off loses messages when power fails: for tests only'),
+      }),
+    ])
+    .prefault({ kind: 'sqlite' })
+    .describe('The truth: users, devices, conversations, inboxes'),
+  search: z
+    .discriminatedUnion('kind', [z.strictObject({ kind: z.literal('sqlite') })])
+    .prefault({ kind: 'sqlite' }),
+  objects: z
+    .discriminatedUnion('kind', [z.strictObject({ kind: z.literal('filesystem') })])
+    .prefault({ kind: 'filesystem' })
+    .describe('Assets, below the data folder'),
+  presence: z
+    .discriminatedUnion('kind', [z.strictObject({ kind: z.literal('memory') })])
+    .prefault({ kind: 'memory' }),
+  registry: z
+    .discriminatedUnion('kind', [
+      z.strictObject({ kind: z.literal('local') }),
+      z.strictObject({ kind: z.literal('static'), instances: StaticInstances }),
+    ])
+    .prefault({ kind: 'local' })
+    .describe('Who is where: in one process, or listed here'),
+  push: z
+    .discriminatedUnion('kind', [z.strictObject({ kind: z.literal('none') })])
+    .prefault({ kind: 'none' }),
+  mail: z
+    .discriminatedUnion('kind', [
+      z.strictObject({ kind: z.literal('mailbox') }),
+      z.strictObject({
+        kind: z.literal('smtp'),
+        host: z.string(),
+        port: z.int().min(1).max(65_535).default(587),
+        security: z.enum(['starttls', 'tls', 'none']).default('starttls'),
+        user: z.string().optional(),
+        passwordFile: z.string().optional(),
+        from: z.string(),
+      }),
+    ])
+    .prefault({ kind: 'mailbox' })
+    .describe('mailbox keeps mails and shows them on the operator page; smtp sends them'),
+  nginz: NginzConfig.prefault({}),
+  cargohold: CargoholdConfig.prefault({}),
+})
+export type Config = z.output<typeof Config>
