@@ -97,10 +97,11 @@ export function columnSpec(column: Column): { type: ColumnType; isOptional: bool
   return { type: (isOptional ? spec.slice(0, -1) : spec) as ColumnType, isOptional }
 }
 
-// The declaration's own types flow through `Table<P, K, C>`; `AnyTable` is for code that moves rows
-// without looking into them.
-// oxlint-disable-next-line typescript/no-empty-object-type
-export type AnyTable = Table<Columns, Columns, Columns>
+/**
+ * The declaration's own types flow through `Table<P, K, C>`; `AnyTable` is for code that moves rows
+ * without looking into them.
+ */
+export type AnyTable = Table
 export type Partition<T extends AnyTable> = ValuesOf<T['partition']>
 export type Key<T extends AnyTable> = ValuesOf<T['partition']> & ValuesOf<T['cluster']>
 export type Row<T extends AnyTable> = Key<T> & ValuesOf<T['columns']>
@@ -112,7 +113,10 @@ export type Changes<T extends AnyTable> = {
 export type Expected<T extends AnyTable> = Changes<T>
 
 export interface WriteOptions {
-  /** The whole row vanishes after this long. A row written with a TTL is only replaced whole. */
+  /**
+   * The whole row vanishes after this long. An update of a row with a TTL gives what is left of it,
+   * an update of a row without gives none: anything else would let a part of a row vanish.
+   */
   ttlSeconds?: number
   /**
    * Microseconds since the epoch by the caller's clock, for stores that resolve by last write.
@@ -146,6 +150,14 @@ export interface Page<R> {
   next?: string
 }
 
+/** A page token that this store did not make. Tokens pass through clients, so this can happen. */
+export class MalformedPage extends Error {
+  constructor(options: { cause?: unknown } = {}) {
+    super('the page token is not valid', options)
+    this.name = 'MalformedPage'
+  }
+}
+
 export type Operation =
   | { kind: 'put'; table: AnyTable; row: object; options?: WriteOptions }
   | { kind: 'update'; table: AnyTable; key: object; changes: object; options?: WriteOptions }
@@ -160,7 +172,14 @@ export type Operation =
 
 export type ConditionalOperation =
   | { kind: 'putIfAbsent'; table: AnyTable; row: object; options?: WriteOptions }
-  | { kind: 'updateIf'; table: AnyTable; key: object; expected: object; changes: object }
+  | {
+      kind: 'updateIf'
+      table: AnyTable
+      key: object
+      expected: object
+      changes: object
+      options?: WriteOptions
+    }
   | { kind: 'removeIf'; table: AnyTable; key: object; expected: object }
 
 /** Builders that keep the table's types, for `batch` and `batchIf`. */
@@ -196,7 +215,8 @@ export const updateIf = <T extends AnyTable>(
   key: Key<T>,
   expected: Expected<T>,
   changes: Changes<T>,
-): ConditionalOperation => ({ kind: 'updateIf', table: of, key, expected, changes })
+  options: WriteOptions = {},
+): ConditionalOperation => ({ kind: 'updateIf', table: of, key, expected, changes, options })
 export const removeIf = <T extends AnyTable>(
   of: T,
   key: Key<T>,
@@ -226,7 +246,10 @@ export interface WideColumnStore extends AsyncDisposable {
 
   /** Writes the whole row, replacing what was there. */
   put<T extends AnyTable>(table: T, row: Row<T>, options?: WriteOptions): Promise<void>
-  /** Writes some columns; makes the row if it is absent. */
+  /**
+   * Writes some columns; makes the row if it is absent. A row in which a required column has no
+   * value does not exist for readers, so an update cannot bring half of a removed row back.
+   */
   update<T extends AnyTable>(
     table: T,
     key: Key<T>,
@@ -248,14 +271,21 @@ export interface WideColumnStore extends AsyncDisposable {
 
   /** True when the row was absent and is now written. Of racing callers exactly one wins. */
   putIfAbsent<T extends AnyTable>(table: T, row: Row<T>, options?: WriteOptions): Promise<boolean>
-  /** True when the row existed with exactly these values and is now changed. */
+  /**
+   * True when the row existed with exactly these values and is now changed. Without changes it only
+   * states a condition, for `batchIf`.
+   */
   updateIf<T extends AnyTable>(
     table: T,
     key: Key<T>,
     expected: Expected<T>,
     changes: Changes<T>,
+    options?: WriteOptions,
   ): Promise<boolean>
   removeIf<T extends AnyTable>(table: T, key: Key<T>, expected: Expected<T>): Promise<boolean>
-  /** Several conditional writes in one partition of one table: all hold and all apply, or none. */
+  /**
+   * Several conditional writes to different rows in one partition of one table: all hold and all
+   * apply, or none.
+   */
   batchIf(operations: readonly ConditionalOperation[]): Promise<boolean>
 }
