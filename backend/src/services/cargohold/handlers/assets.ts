@@ -133,5 +133,11 @@ export function assetHandlers(deps: {
 /** What went wrong with the upload, in Wire's labels. */
 function uploadError(error: unknown): unknown {
   if (!(error instanceof MultipartError)) return error
-  return new ApiError(kitErrors.badRequest, { message: error.message, cause: error })
+  const declaration = {
+    'incomplete-body': assetErrors.incomplete,
+    'invalid-length': assetErrors.wrongLength,
+    'wrong-md5': kitErrors.badRequest,
+    malformed: kitErrors.badRequest,
+  }[error.problem]
+  return new ApiError(declaration, { message: error.message, cause: error })
 }
