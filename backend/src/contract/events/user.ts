@@ -1,4 +1,6 @@
 import { z } from 'zod'
+import { ClientCapability, RegisteredClient } from '../brig/clients.ts'
+import { Connection } from '../brig/connections.ts'
 import { SelfUser } from '../brig/self-user.ts'
 import {
   AccentId,
@@ -12,8 +14,7 @@ import {
   TextStatus,
   UserAsset,
 } from '../brig/user-fields.ts'
-import { ClientId, ConversationId, QualifiedConversationId, QualifiedUserId } from '../ids.ts'
-import { TeamId, Timestamp, UserId } from '../ids.ts'
+import { ClientId, QualifiedUserId, TeamId, UserId } from '../ids.ts'
 
 /*
  * What brig tells clients (Wire protocol notes §10). These events are flat and carry no time: `type`
@@ -54,45 +55,16 @@ export const UserDeleteEvent = event('user.delete', { id: UserId, qualified_id: 
 /** Somebody logged in elsewhere under the same label: fetch a new access token. */
 export const UserSessionRefreshSuggestedEvent = event('user.session-refresh-suggested', {})
 
-export const ConnectionStatus = z.enum([
-  'accepted',
-  'blocked',
-  'pending',
-  'ignored',
-  'sent',
-  'cancelled',
-  'missing-legalhold-consent',
-])
-export type ConnectionStatus = z.infer<typeof ConnectionStatus>
-
 export const UserConnectionEvent = event('user.connection', {
-  connection: z.strictObject({
-    from: UserId,
-    to: UserId,
-    qualified_to: QualifiedUserId,
-    status: ConnectionStatus,
-    last_update: Timestamp,
-    conversation: ConversationId.optional(),
-    qualified_conversation: QualifiedConversationId.optional(),
-  }),
+  connection: z.strictObject(Connection.shape),
   user: z.strictObject({ name: Name }).optional(),
 })
 
 /** The shape that devices had before version 8: `capabilities` is an object within an object. */
 export const UserClientAddEvent = event('user.client-add', {
   client: z.strictObject({
-    id: ClientId,
-    type: z.enum(['permanent', 'temporary', 'legalhold']),
-    time: Timestamp,
-    class: z.enum(['desktop', 'phone', 'tablet', 'legalhold']).optional(),
-    label: z.string().optional(),
-    model: z.string().optional(),
-    cookie: z.string().optional(),
-    last_active: Timestamp.optional(),
-    capabilities: z.strictObject({
-      capabilities: z.array(z.enum(['legalhold-implicit-consent', 'consumable-notifications'])),
-    }),
-    mls_public_keys: z.record(z.string(), z.base64()),
+    ...RegisteredClient.omit({ last_active: true }).shape,
+    capabilities: z.strictObject({ capabilities: z.array(ClientCapability) }),
   }),
 })
 export const UserClientRemoveEvent = event('user.client-remove', {
