@@ -1,5 +1,4 @@
-import type { UserId } from '../../contract/ids.ts'
-import type { ClientId } from '../../contract/ids.ts'
+import type { ClientId, UserId } from '../../contract/ids.ts'
 import type { User } from './store/users.ts'
 
 /*
@@ -12,12 +11,11 @@ import type { User } from './store/users.ts'
 export interface Accounts {
   /**
    * `none`: the user has no password, so none can be asked for. Takes part in the limit on password
-   * checks and rejects with `ApiError` 429 `too-many-requests` beyond it.
+   * checks of the user, and rejects with `ApiError` 429 `too-many-requests` beyond it.
    */
   checkPassword(
     user: UserId,
     password: string | undefined,
-    address: string,
   ): Promise<'right' | 'wrong' | 'missing' | 'none'>
   /** Ends the sessions that were started under these labels. */
   revokeCookies(user: UserId, labels: readonly string[]): Promise<void>
