@@ -1,0 +1,82 @@
+import type { Instance, Lock, Registry } from '../../ports/registry.ts'
+
+/**
+ * Who is where, known from the start: the services of one process, or a list from the
+ * configuration. Locks hold within this process, which is all there is.
+ *
+ * @param listed Instances in other processes, by service; they never change.
+ */
+export function localRegistry(listed: readonly Instance[] = []): Registry {
+  const registered = new Map<string, Instance>()
+  const watchers = new Map<string, Set<(view: readonly Instance[]) => void>>()
+  const queues = new Map<string, Promise<void>>()
+  let lastToken = 0n
+
+  const view = (service: string): Instance[] =>
+    [...listed, ...registered.values()].filter((instance) => instance.service === service)
+  const tell = (service: string): void => {
+    for (const changed of watchers.get(service) ?? []) changed(view(service))
+  }
+
+  return {
+    async register(instance) {
+      const key = `${instance.service} ${instance.id}`
+      registered.set(key, instance)
+      tell(instance.service)
+      return {
+        async setDraining() {
+          registered.set(key, { ...instance, isDraining: true })
+          tell(instance.service)
+        },
+        async [Symbol.asyncDispose]() {
+          registered.delete(key)
+          tell(instance.service)
+        },
+      }
+    },
+    instances: view,
+    watch(service, changed, signal) {
+      const set = watchers.get(service) ?? new Set()
+      watchers.set(service, set)
+      set.add(changed)
+      signal.addEventListener('abort', () => set.delete(changed), { once: true })
+      changed(view(service))
+    },
+    async lock(name, signal) {
+      signal.throwIfAborted()
+      const before = queues.get(name) ?? Promise.resolve()
+      const held = Promise.withResolvers<void>()
+      queues.set(
+        name,
+        before.then(() => held.promise),
+      )
+      const aborted = Promise.withResolvers<never>()
+      const abort = (): void => {
+        // Whoever waits behind must not wait for us.
+        held.resolve()
+        aborted.reject(signal.reason)
+      }
+      signal.addEventListener('abort', abort, { once: true })
+      try {
+        await Promise.race([before, aborted.promise])
+      } finally {
+        signal.removeEventListener('abort', abort)
+      }
+      lastToken += 1n
+      const lost = new AbortController()
+      const lock: Lock = {
+        fencingToken: lastToken,
+        signal: lost.signal,
+        async [Symbol.asyncDispose]() {
+          lost.abort()
+          held.resolve()
+        },
+      }
+      return lock
+    },
+    async [Symbol.asyncDispose]() {
+      registered.clear()
+      watchers.clear()
+    },
+  }
+}
