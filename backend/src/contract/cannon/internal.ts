@@ -22,8 +22,6 @@ export const deliveriesApi = {
     auth: 'internal',
     summary: 'Hand notifications to live sockets',
     body: z.object({
-      /** Those of another tenure than the cannon attached under are dropped. */
-      tenure: z.string(),
       /** In the order of sequence numbers for each attachment. */
       deliveries: z.array(Delivery),
       /** Attachments that are over after these deliveries; their sockets read on from the store. */

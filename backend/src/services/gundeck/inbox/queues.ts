@@ -1,0 +1,182 @@
+import type { Logger } from 'pino'
+import type { ClientId, NotificationId, UserId } from '../../../contract/ids.ts'
+import type { Clock } from '../../../platform/clock.ts'
+import { compareTimeUuid, msOfTicks, ticksOf, ticksOfMs } from '../../../platform/time-uuid.ts'
+import { hasMissed } from '../rules/missed.ts'
+import { positionAfter } from '../rules/notification-id.ts'
+import type { Cursor, CursorStore } from '../store/cursors.ts'
+import { rowTtlSeconds } from '../store/notifications.ts'
+import type { NotificationStore } from '../store/notifications.ts'
+import type { IdClock } from './id-clock.ts'
+import type { Inboxes } from './inboxes.ts'
+
+export interface Queue {
+  readonly cursor: NotificationId
+  readonly acknowledged: readonly NotificationId[]
+  readonly hasMissed: boolean
+}
+
+export interface Acknowledgement {
+  readonly user: UserId
+  readonly client: ClientId
+  readonly cursor: NotificationId
+  readonly acknowledged: readonly NotificationId[]
+  readonly hasSynchronised?: boolean | undefined
+}
+
+/** What each client has acknowledged, and the erasing of what all have. */
+export interface Queues {
+  openClient(user: UserId, client: ClientId, isAcknowledging: boolean): Promise<void>
+  closeClient(user: UserId, client: ClientId): Promise<void>
+  closeAll(user: UserId): Promise<void>
+  /** Undefined when the client does not exist or does not acknowledge. */
+  open(user: UserId, client: ClientId): Promise<Queue | undefined>
+  acknowledge(acknowledgements: readonly Acknowledgement[]): Promise<void>
+  /** Erases behind acknowledgements, a moment after them. */
+  run(signal: AbortSignal): Promise<void>
+}
+
+/** A cursor in front of nothing is moved up when it is older, lest it looks as if rows expired. */
+const idleCursorMs = 24 * 60 * 60 * 1000
+const eraseEveryMs = 1000
+/** Users whose rows may be erased and whose turn has not come; the others' rows go by age. */
+const largestErasing = 10_000
+
+export function createQueues(deps: {
+  cursors: CursorStore
+  store: NotificationStore
+  inboxes: Inboxes
+  idClock: IdClock
+  clock: Clock
+  log: Logger
+}): Queues {
+  const { cursors, store, inboxes, idClock, clock, log } = deps
+  /** Users with new acknowledgements; up to where each was erased, if known. */
+  const erasing = new Map<UserId, NotificationId | undefined>()
+  const erased = new Map<UserId, NotificationId>()
+  /** One change of a user's cursors at a time: they are read, compared and written. */
+  const changes = new Map<UserId, Promise<void>>()
+
+  function writtenAtMicros(): bigint {
+    return BigInt(msOfTicks(idClock.peek())) * 1000n
+  }
+
+  async function oneAtATime<T>(user: UserId, change: () => Promise<T>): Promise<T> {
+    const before = changes.get(user)
+    const { promise, resolve } = Promise.withResolvers<void>()
+    changes.set(user, promise)
+    await before
+    try {
+      return await change()
+    } finally {
+      if (changes.get(user) === promise) changes.delete(user)
+      resolve()
+    }
+  }
+
+  async function acknowledgeOne(given: Acknowledgement): Promise<void> {
+    const { user, client } = given
+    const before = await cursors.get(user, client)
+    if (before === undefined || !before.isAcknowledging) return
+    const horizon = positionAfter(ticksOfMs(clock.nowMs() - rowTtlSeconds * 1000))
+    let cursor = latest(before.cursor, given.cursor)
+    if (given.hasSynchronised) cursor = latest(cursor, horizon)
+    const acknowledged = [...new Set([...before.acknowledged, ...given.acknowledged])].filter(
+      (id) => compareTimeUuid(id, cursor) > 0,
+    )
+    await cursors.put(
+      user,
+      { client, isAcknowledging: true, cursor, acknowledged },
+      writtenAtMicros(),
+    )
+    if (erasing.size < largestErasing) erasing.set(user, erased.get(user))
+  }
+
+  async function erase(user: UserId, after: NotificationId | undefined): Promise<void> {
+    const all = await cursors.list(user)
+    const slowest = slowestCursor(all)
+    if (slowest === undefined) return
+    if (after !== undefined && compareTimeUuid(slowest, after) <= 0) return
+    await store.erase(user, after, slowest)
+    if (erased.size >= largestErasing) erased.clear()
+    erased.set(user, slowest)
+  }
+
+  return {
+    openClient: (user, client, isAcknowledging) =>
+      oneAtATime(user, async () => {
+        const before = await cursors.get(user, client)
+        if (before?.isAcknowledging === isAcknowledging) return
+        // Its queue begins here: what was written before was not for a client that acknowledges.
+        const cursor = isAcknowledging ? inboxes.position(user) : undefined
+        await cursors.put(
+          user,
+          { client, isAcknowledging, cursor, acknowledged: [] },
+          writtenAtMicros(),
+        )
+      }),
+    closeClient: (user, client) =>
+      oneAtATime(user, async () => {
+        await cursors.remove(user, client)
+        erasing.set(user, erased.get(user))
+      }),
+    closeAll: (user) => oneAtATime(user, () => cursors.removeAll(user)),
+    async open(user, client) {
+      const found = await cursors.get(user, client)
+      if (found === undefined || !found.isAcknowledging || found.cursor === undefined) {
+        return undefined
+      }
+      const { cursor, acknowledged } = found
+      const cursorMs = msOfTicks(ticksOf(cursor) ?? 0n)
+      const nowMs = clock.nowMs()
+      const bucketsMs = (await store.buckets(user)).map((id) => msOfTicks(ticksOf(id) ?? 0n))
+      const isMissing = hasMissed(cursorMs, nowMs, bucketsMs)
+      if (!isMissing && nowMs - cursorMs > idleCursorMs) {
+        const position = inboxes.position(user)
+        for await (const rows of store.readAfter(user, cursor)) {
+          if (rows.length > 0) return { cursor, acknowledged, hasMissed: false }
+        }
+        await oneAtATime(user, () =>
+          acknowledgeOne({ user, client, cursor: position, acknowledged: [] }),
+        )
+      }
+      return { cursor, acknowledged, hasMissed: isMissing }
+    },
+    async acknowledge(acknowledgements) {
+      await Promise.all(
+        acknowledgements.map((given) => oneAtATime(given.user, () => acknowledgeOne(given))),
+      )
+    },
+    async run(signal) {
+      try {
+        for (;;) {
+          await clock.sleep(eraseEveryMs, signal)
+          for (const [user, after] of erasing) {
+            erasing.delete(user)
+            try {
+              await erase(user, after)
+            } catch (error) {
+              log.warn({ err: error }, 'acknowledged rows not erased')
+            }
+          }
+        }
+      } catch (error) {
+        if (!signal.aborted) throw error
+      }
+    },
+  }
+}
+
+/** Where erasing may go; undefined while a client does not acknowledge, whose rows go by age. */
+function slowestCursor(all: readonly Cursor[]): NotificationId | undefined {
+  let slowest: NotificationId | undefined
+  for (const { isAcknowledging, cursor } of all) {
+    if (!isAcknowledging || cursor === undefined) return undefined
+    if (slowest === undefined || compareTimeUuid(cursor, slowest) < 0) slowest = cursor
+  }
+  return slowest
+}
+
+function latest(left: NotificationId | undefined, right: NotificationId): NotificationId {
+  return left === undefined || compareTimeUuid(left, right) < 0 ? right : left
+}

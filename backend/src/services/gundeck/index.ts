@@ -1,0 +1,148 @@
+import type { Client } from '../../contract/endpoint.ts'
+import type { brigInternalApi } from '../../contract/brig/internal.ts'
+import { attachmentsApi, queueApi } from '../../contract/gundeck/attachments.ts'
+import { inboxApi, pushApi } from '../../contract/gundeck/internal.ts'
+import { notificationsApi } from '../../contract/gundeck/notifications.ts'
+import { pushTokensApi } from '../../contract/gundeck/push-tokens.ts'
+import { timeApi } from '../../contract/gundeck/time.ts'
+import type { NativePush } from '../../ports/push.ts'
+import type { WideColumnStore } from '../../ports/wide-column.ts'
+import { routes } from '../../platform/http/routes.ts'
+import type { Platform, Service } from '../../platform/service.ts'
+import type { GundeckConfig } from './config.ts'
+import { attachmentHandlers } from './handlers/attachments.ts'
+import { inboxHandlers, queueHandlers } from './handlers/inboxes.ts'
+import { notificationHandlers } from './handlers/notifications.ts'
+import { pushTokenHandlers } from './handlers/push-tokens.ts'
+import { pushHandlers } from './handlers/push.ts'
+import { timeHandlers } from './handlers/time.ts'
+import { createCannons } from './inbox/cannons.ts'
+import type { CannonAt } from './inbox/cannons.ts'
+import { createIdClock } from './inbox/id-clock.ts'
+import type { GundeckHooks } from './inbox/inbox.ts'
+import { createInboxes } from './inbox/inboxes.ts'
+import { createQueues } from './inbox/queues.ts'
+import { inboxReader } from './inbox/reader.ts'
+import { createRecentRequests } from './inbox/recent-requests.ts'
+import { takeOver } from './inbox/ring.ts'
+import { notificationIds } from './rules/notification-id.ts'
+import { cursorStore, cursorsTable } from './store/cursors.ts'
+import { idKeysTable, loadIdKeys } from './store/id-keys.ts'
+import {
+  bucketsTable,
+  notificationStore,
+  notificationsTable,
+  payloadsTable,
+} from './store/notifications.ts'
+import { pushTokenStore, pushTokensTable } from './store/push-tokens.ts'
+import { ringStore, ringTable } from './store/ring.ts'
+import { clientActivity } from './workers/client-activity.ts'
+
+export { GundeckConfig } from './config.ts'
+export type { GundeckHooks, InboxStep } from './inbox/inbox.ts'
+
+export interface GundeckDeps {
+  readonly config: GundeckConfig
+  readonly platform: Platform
+  readonly db: WideColumnStore
+  /** Where other processes reach this one. */
+  readonly address: string
+  /** The cannon that answers at the address it gave. */
+  readonly cannonAt: CannonAt
+  readonly brig: Pick<Client<typeof brigInternalApi>, 'touchClient'>
+  /** Absent where no app can be woken. */
+  readonly push?: NativePush
+  readonly hooks?: GundeckHooks
+}
+
+/** The inboxes: stores notifications, pushes them to sockets, lets clients fetch them. */
+export async function startGundeck(deps: GundeckDeps): Promise<Service> {
+  const { config, db } = deps
+  const { clock, ids: random } = deps.platform
+  const log = deps.platform.log.child({ service: 'gundeck' })
+  await db.open([
+    ringTable,
+    notificationsTable,
+    bucketsTable,
+    payloadsTable,
+    cursorsTable,
+    idKeysTable,
+    pushTokensTable,
+  ])
+  const stopping = new AbortController()
+  const { signal } = stopping
+
+  const ids = notificationIds(await loadIdKeys(db, () => random.bytes(32)))
+  const idClock = createIdClock(clock)
+  const ring = await takeOver({
+    store: ringStore(db),
+    idClock,
+    clock,
+    log,
+    instance: config.instance,
+    address: deps.address,
+  })
+  const store = notificationStore(db)
+  const cursors = cursorStore(db)
+  const tokens = pushTokenStore(db)
+  const recent = createRecentRequests()
+  const inboxes = createInboxes({
+    store,
+    ring,
+    idClock,
+    ids,
+    recent,
+    clock,
+    log,
+    hooks: deps.hooks,
+    signal,
+    limits: {
+      waitingPerInbox: config.waitingPerInbox,
+      waitingBytes: config.waitingBytes,
+      inFlight: config.inFlight,
+      appendTimeoutMs: config.appendTimeoutSeconds * 1000,
+    },
+  })
+  const reader = inboxReader({ store, log })
+  const queues = createQueues({ cursors, store, inboxes, idClock, clock, log })
+  const cannons = createCannons({
+    cannonAt: deps.cannonAt,
+    inboxes,
+    tenureName: ring.tenureName,
+    clock,
+    log,
+  })
+  const activity = clientActivity({ brig: deps.brig, clock, log })
+
+  const workers = [ring, inboxes, queues, cannons].map((worker) =>
+    worker.run(signal).catch((error: unknown) => log.fatal({ err: error }, 'worker ended')),
+  )
+
+  let isDraining = false
+  return {
+    name: 'gundeck',
+    routes: [
+      ...routes(pushApi, pushHandlers({ inboxes, store })),
+      ...routes(inboxApi, inboxHandlers({ inboxes, queues, store, tokens })),
+      ...routes(queueApi, queueHandlers({ queues })),
+      ...routes(attachmentsApi, attachmentHandlers({ cannons, reader })),
+      ...routes(notificationsApi, notificationHandlers({ reader, cursors, ids, clock, activity })),
+      ...routes(pushTokensApi, pushTokenHandlers({ tokens, push: deps.push })),
+      ...routes(timeApi, timeHandlers({ clock })),
+    ],
+    sockets: [],
+    async missing() {
+      return ring.isOwner || isDraining ? [] : ['inbox ring']
+    },
+    async drain() {
+      if (isDraining) return
+      isDraining = true
+      await inboxes.drain()
+      await ring.release()
+    },
+    async [Symbol.asyncDispose]() {
+      stopping.abort()
+      await Promise.all(workers)
+    },
+  }
+}

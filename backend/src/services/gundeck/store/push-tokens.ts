@@ -1,0 +1,44 @@
+import type { PushToken, Transport } from '../../../contract/gundeck/push-tokens.ts'
+import type { ClientId, UserId } from '../../../contract/ids.ts'
+import { of, table } from '../../../ports/wide-column.ts'
+import type { WideColumnStore } from '../../../ports/wide-column.ts'
+
+export const pushTokensTable = table({
+  name: 'gundeck_push_tokens',
+  partition: { user: of<UserId>()('uuid') },
+  cluster: { token: 'text' },
+  columns: { transport: of<Transport>()('text'), app: 'text', client: of<ClientId>()('text') },
+})
+
+export interface PushTokenStore {
+  list(user: UserId): Promise<PushToken[]>
+  put(user: UserId, token: PushToken): Promise<void>
+  /** True when there was one. */
+  remove(user: UserId, token: string): Promise<boolean>
+  removeOfClient(user: UserId, client: ClientId): Promise<void>
+  removeAll(user: UserId): Promise<void>
+}
+
+export function pushTokenStore(db: WideColumnStore): PushTokenStore {
+  async function list(user: UserId): Promise<PushToken[]> {
+    // A few for each of a user's few clients: one page.
+    const { rows } = await db.list(pushTokensTable, { user })
+    return rows.map(({ token, transport, app, client }) => ({ transport, app, token, client }))
+  }
+
+  return {
+    list,
+    put: (user, token) => db.put(pushTokensTable, { user, ...token }),
+    async remove(user, token) {
+      if ((await db.get(pushTokensTable, { user, token })) === undefined) return false
+      await db.remove(pushTokensTable, { user, token })
+      return true
+    },
+    async removeOfClient(user, client) {
+      for (const token of await list(user)) {
+        if (token.client === client) await db.remove(pushTokensTable, { user, token: token.token })
+      }
+    },
+    removeAll: (user) => db.removeRange(pushTokensTable, { user }),
+  }
+}
