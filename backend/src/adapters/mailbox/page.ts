@@ -1,0 +1,99 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { KeptMail, Mailbox } from './mailbox.ts'
+
+/**
+ * The mailbox for people and for test clients: `GET /` is a page, `GET /mails?to=` is JSON
+ * (`{mails: KeptMail[]}`, oldest first), `DELETE /mails` empties it. Answers false when the path is
+ * not one of these.
+ */
+export function serveMailbox(
+  mailbox: Mailbox,
+  request: IncomingMessage,
+  response: ServerResponse,
+): boolean {
+  const url = new URL(request.url ?? '/', 'http://mailbox')
+  if (request.method === 'GET' && url.pathname === '/') {
+    send(response, 200, 'text/html; charset=utf-8', page(mailbox.list().toReversed()))
+    return true
+  }
+  if (url.pathname !== '/mails') return false
+  if (request.method === 'GET') {
+    const mails = mailbox.list(url.searchParams.get('to') ?? undefined)
+    send(response, 200, 'application/json', JSON.stringify({ mails }))
+    return true
+  }
+  if (request.method === 'DELETE') {
+    mailbox.clear().then(
+      () => send(response, 200, 'application/json', '{}'),
+      () => send(response, 500, 'application/json', '{}'),
+    )
+    return true
+  }
+  return false
+}
+
+function send(response: ServerResponse, status: number, type: string, text: string): void {
+  response.writeHead(status, {
+    'content-type': type,
+    'content-length': Buffer.byteLength(text),
+    'cache-control': 'no-store',
+    'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'",
+    'x-content-type-options': 'nosniff',
+  })
+  response.end(text)
+}
+
+const entities: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+}
+const escapeHtml = (text: string): string => text.replaceAll(/[&<>"']/g, (c) => entities[c] ?? c)
+
+const style = `
+  :root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 18%, transparent) }
+  body { font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem }
+  h1 { font-size: 1.4rem; margin: 0 }
+  p.hint { opacity: .7; margin: .2rem 0 1.5rem }
+  details { border: 1px solid var(--line); border-radius: 8px; margin: .6rem 0; padding: .6rem .9rem }
+  summary { cursor: pointer; display: flex; gap: 1rem; justify-content: space-between; flex-wrap: wrap }
+  summary b { font-weight: 600 }
+  summary span { opacity: .7; font-size: .9rem }
+  code.code { font-size: 1.15rem; letter-spacing: .15em; font-weight: 600 }
+  pre { white-space: pre-wrap; overflow-wrap: anywhere; font: inherit; margin: .8rem 0 .2rem }
+`
+
+function page(mails: readonly KeptMail[]): string {
+  const list =
+    mails.length === 0
+      ? '<p>No mail yet. Register somebody, and the code appears here.</p>'
+      : mails.map(item).join('\n')
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="refresh" content="5">
+<title>Mailbox: Tricord</title>
+<style>${style}</style>
+</head>
+<body>
+<h1>Mailbox</h1>
+<p class="hint">Mails that would have been sent, newest first. Nothing leaves this machine. As JSON: <code>/mails?to=ADDRESS</code></p>
+${list}
+</body>
+</html>
+`
+}
+
+function item(mail: KeptMail): string {
+  const code = mail.headers['X-Zeta-Code']
+  const shown = code === undefined ? '' : ` <code class="code">${escapeHtml(code)}</code>`
+  const time = mail.received.replace('T', ' ').replace(/\..*$/, ' UTC')
+  return `<details>
+<summary><b>${escapeHtml(mail.subject)}</b>${shown}<span>${escapeHtml(mail.to)}, ${escapeHtml(time)}</span></summary>
+<pre>${escapeHtml(mail.text)}</pre>
+</details>`
+}
