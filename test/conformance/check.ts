@@ -123,10 +123,22 @@ function rewrite(schema: unknown): unknown {
   )
 }
 
+/** The documents flatten unions into one object that has the keys of all members. */
+const mlsKeys = new Set(['group_id', 'epoch', 'epoch_timestamp', 'cipher_suite'])
+
+function amended(name: string, schema: Json): Json {
+  if (isConversation(name)) return withNulls(schema)
+  // What an event holds follows from its type; `contract/events` declares it.
+  if (name !== 'Event') return schema
+  return { ...schema, properties: { ...(schema['properties'] as Json), data: {} } }
+}
+
 function withNulls(schema: Json): Json {
   const properties = (schema['properties'] ?? {}) as Record<string, Json>
+  const required = (schema['required'] ?? []) as string[]
   return {
     ...schema,
+    required: required.filter((key) => !mlsKeys.has(key)),
     properties: Object.fromEntries(
       Object.entries(properties).map(([name, property]) => [
         name,
