@@ -69,7 +69,14 @@ const stamps = table({
   columns: { kind: 'text' },
 })
 
-const tables = [devices, messages, handles, shards, values, places, stamps]
+const numbers = table({
+  name: 'contract_numbers',
+  partition: { number: 'int' },
+  cluster: {},
+  columns: { name: 'text' },
+})
+
+const tables = [devices, messages, handles, shards, values, places, stamps, numbers]
 
 /**
  * What every wide-column store must do. Tests share tables with whatever ran before on the same
@@ -401,6 +408,11 @@ export function wideColumnContract(
       expect(seen).toEqual([...new Set(seen)])
       expect(seen).toEqual(expect.arrayContaining(written))
       await expect(store.scan(devices, { page: 'x' })).rejects.toThrow(MalformedPage)
+
+      for (const number of [-7, 0, 7]) await store.put(numbers, { number, name: 'n' })
+      const found = await store.scan(numbers, { limit: 1000 })
+      expect(new Set(found.rows.map(({ number }) => number))).toEqual(new Set([-7, 0, 7]))
+      expect(found.rows).toHaveLength(3)
     })
   })
 

@@ -1,20 +1,22 @@
 import { statSync } from 'node:fs'
-import type { DatabaseSync } from 'node:sqlite'
 import { Worker } from 'node:worker_threads'
 import type { CheckpointReply } from './checkpoint-thread.ts'
+import type { GroupCommit } from './group-commit.ts'
 
 /** How much is written between two rounds of moving the log into the file. */
 const roundBytes = 4 * 1024 * 1024
-/** From here on the writer waits for a round to end, so that the log starts again at its front. */
+/** From here on the writer finishes a round itself, so that the log starts again at its front. */
 const restartBytes = 16 * 1024 * 1024
 const largestFileBytes = 64 * 1024 * 1024
+/** A request dirties a page of the table and one of its index, besides what it stores. */
+const requestBytes = 2 * 4096
 
 /**
  * Keeps the write-ahead log small. Another thread moves it into the file beside the writer, but
  * never catches up with one that does not pause, and the log only starts again when nothing in it is
- * left to move. So the writer finishes a round itself now and then, which by then is short.
+ * left to move. So the writer finishes a round now and then, which by then is short.
  */
-export function boundLog(db: DatabaseSync, file: string): { committed(sizeBytes: number): void } {
+export function boundLog(core: GroupCommit, file: string): GroupCommit {
   let thread: Worker | undefined
   let isMoving = false
   let sinceRoundBytes = 0
@@ -23,12 +25,11 @@ export function boundLog(db: DatabaseSync, file: string): { committed(sizeBytes:
     const started = new Worker(new URL('./checkpoint-thread.ts', import.meta.url), {
       workerData: file,
     })
-    started.unref()
-    started.on('message', ({ leftBytes }: CheckpointReply) => {
+    started.on('message', ({ logBytes }: CheckpointReply) => {
       isMoving = false
-      if (leftBytes >= restartBytes) finishRound()
+      if (logBytes >= restartBytes) finishRound()
     })
-    // Started again when there is something to do; until then the log grows.
+    // Such as a full disk. Started again when there is something to do; until then the log grows.
     started.on('error', () => {
       thread = undefined
       isMoving = false
@@ -39,20 +40,33 @@ export function boundLog(db: DatabaseSync, file: string): { committed(sizeBytes:
   function finishRound(): void {
     const isLarge = statSync(`${file}-wal`).size > largestFileBytes
     try {
-      db.exec(`PRAGMA wal_checkpoint(${isLarge ? 'TRUNCATE' : 'RESTART'})`)
+      core.db.exec(`PRAGMA wal_checkpoint(${isLarge ? 'TRUNCATE' : 'RESTART'})`)
     } catch {
-      // Such as a full disk: the next commit finds out by itself and answers for it.
+      // The next commit finds out by itself and answers for it.
     }
   }
 
   return {
-    committed(sizeBytes) {
-      sinceRoundBytes += sizeBytes
-      if (isMoving || sinceRoundBytes < roundBytes) return
-      isMoving = true
-      sinceRoundBytes = 0
-      thread ??= start()
-      thread.postMessage(null)
+    ...core,
+    async commit(batches) {
+      const outcomes = await core.commit(batches)
+      for (const { bytes, count } of batches) sinceRoundBytes += bytes.length + count * requestBytes
+      if (!isMoving && sinceRoundBytes >= roundBytes) {
+        isMoving = true
+        sinceRoundBytes = 0
+        thread ??= start()
+        thread.postMessage('round')
+      }
+      return outcomes
+    },
+    async close() {
+      if (thread) {
+        const ended = thread
+        ended.postMessage('close')
+        await new Promise((resolve) => ended.once('exit', resolve))
+      }
+      // The last connection to close moves the whole log into the file and removes it.
+      await core.close()
     },
   }
 }

@@ -43,7 +43,7 @@ export interface GroupCommit {
   ): Promise<BatchOutcome[]>
   /** True when there is more to remove. */
   purge(nowMs: number): boolean
-  close(): void
+  close(): Promise<void>
 }
 
 const failed = 2
@@ -57,6 +57,7 @@ export function openGroupCommit(options: WriterOptions, hooks: CommitHooks = {})
   db.exec('PRAGMA wal_autocheckpoint = 0')
   // What is erased is overwritten when that costs no further page.
   db.exec('PRAGMA secure_delete = FAST')
+
   const begin = db.prepare('BEGIN IMMEDIATE')
   const commit = db.prepare('COMMIT')
   const rollback = db.prepare('ROLLBACK')
@@ -153,7 +154,7 @@ export function openGroupCommit(options: WriterOptions, hooks: CommitHooks = {})
         if (db.isTransaction) rollback.run()
       }
     },
-    close() {
+    async close() {
       db.close()
     },
   }

@@ -67,7 +67,8 @@ export function createTable(layout: TableLayout): string[] {
     // In front of the values: a row's expiry is read without walking through a long value.
     `${expiryColumn} INTEGER`,
     ...layout.columns.map(columnDefinition),
-    `PRIMARY KEY (${keys.map(({ name }) => quote(name)).join(', ')})`,
+    // Not the primary key: that of a single integer would be the rowid itself.
+    `UNIQUE (${keys.map(({ name }) => quote(name)).join(', ')})`,
   ]
   const statements = [`CREATE TABLE ${quote(layout.name)} (${columns.join(', ')}) STRICT`]
   if (layout.shape === 'rows') {

@@ -26,13 +26,10 @@ export interface WriterPort {
   post(message: FromWriter): void
   /** A message that has arrived but was not delivered yet. */
   receive(): ToWriter | undefined
-  /** Told after each commit, with an estimate of what it added to the log. */
-  committed(sizeBytes: number): void
 }
 
 /** Bounds the time that the first of the waiting writes spends in its commit. */
 const largestCommitBytes = 8 * 1024 * 1024
-const pageBytes = 4096
 
 /** Works through messages in order; writes that wait together are committed together. */
 export function writerLoop(
@@ -64,8 +61,6 @@ export function writerLoop(
     if (writes.length > 0) {
       for (const { texts } of writes) core.addStatements(texts)
       port.post({ kind: 'written', batches: await core.commit(writes) })
-      // A request dirties a page of the table and one of its index, besides what it stores.
-      port.committed(writes.reduce((sum, w) => sum + w.bytes.length + w.count * 2 * pageBytes, 0))
       return
     }
     const message = waiting.shift()
@@ -77,7 +72,7 @@ export function writerLoop(
         port.post({ kind: 'purged', hasMore: core.purge(message.nowMs) })
         return
       case 'close':
-        core.close()
+        await core.close()
         port.post({ kind: 'closed' })
         return
       // Writes were taken above; the rest is not for the loop.

@@ -38,16 +38,14 @@ const core = openGroupCommit(
       }
     : {},
 )
-const log = boundLog(core.db, options.file)
 const push = writerLoop(
-  core,
+  boundLog(core, options.file),
   {
     post(message) {
       post(message)
       if (message.kind === 'closed') port.close()
     },
     receive: () => receiveMessageOnPort(port)?.message as ToWriter | undefined,
-    committed: (sizeBytes) => log.committed(sizeBytes),
   },
   (error) => {
     throw error

@@ -36,7 +36,7 @@ type InFlight =
   | { kind: 'writes'; requests: Waiting<boolean>[]; sizeBytes: number }
   | ({ kind: 'schema' } & Waiting<void>)
 
-interface Link {
+export interface Link {
   post(message: ToWriter, transfer?: readonly ArrayBuffer[]): void
 }
 
@@ -54,7 +54,7 @@ export async function threadWriter(settings: WriterSettings): Promise<Writer> {
     synchronous,
     hasHooks: hooks.beforeCommit !== undefined || hooks.afterCommit !== undefined,
   }
-  return await writer(settings, (received, lost) => {
+  return await openWriter(settings, (received, lost) => {
     const worker = new Worker(new URL('./writer-thread.ts', import.meta.url), { workerData })
     let cause: unknown
     worker.on('message', received)
@@ -69,15 +69,16 @@ export async function inlineWriter(
   settings: WriterSettings,
 ): Promise<Writer & Pick<GroupCommit, 'db'>> {
   const core = openGroupCommit(settings, settings.hooks)
-  const opened = await writer(settings, (received, lost) => {
-    const port = { post: received, receive: () => undefined, committed: () => undefined }
+  const opened = await openWriter(settings, (received, lost) => {
+    const port = { post: received, receive: () => undefined }
     queueMicrotask(() => received({ kind: 'ready' }))
     return { post: writerLoop(core, port, lost) }
   })
   return { ...opened, db: core.db }
 }
 
-async function writer(
+/** A writer over any link to a `writerLoop`; the link tells when it is gone for good. */
+export async function openWriter(
   { hooks, largestWaitingBytes, nowMs, onFatal }: WriterSettings,
   connect: (received: (message: FromWriter) => void, lost: (cause: unknown) => void) => Link,
 ): Promise<Writer> {

@@ -1,0 +1,37 @@
+import { assert, base64String, bigInt, json, oneof, property, string, uuid } from 'fast-check'
+import { expect, it } from 'vitest'
+import { MalformedPage } from '../../ports/wide-column.ts'
+import type { ColumnLayout } from './layout.ts'
+import { decodePosition, encodePosition } from './page-token.ts'
+import { encodeValue } from './values.ts'
+
+const column = (type: ColumnLayout['type']): ColumnLayout => ({
+  name: type,
+  type,
+  isOptional: false,
+})
+const columns = [column('timeuuid'), column('bigint'), column('text')]
+
+it('finds its position again', () => {
+  const long = bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n })
+  assert(
+    property(uuid({ version: 1 }), long, string(), (id, number, text) => {
+      const row = [encodeValue('timeuuid', id), number, text]
+      expect(decodePosition(columns, encodePosition(columns, row))).toEqual(row)
+    }),
+  )
+})
+
+it('is a position or malformed, whatever a client sends', () => {
+  const encoded = json().map((text) => Buffer.from(text).toString('base64url'))
+  assert(
+    property(oneof(string(), base64String(), encoded), (token) => {
+      try {
+        expect(decodePosition(columns, token)).toHaveLength(columns.length)
+      } catch (error) {
+        expect(error).toBeInstanceOf(MalformedPage)
+      }
+    }),
+    { numRuns: 1000 },
+  )
+})
