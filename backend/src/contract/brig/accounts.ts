@@ -1,11 +1,12 @@
 import { z } from 'zod'
-import { empty, endpoint, since } from '../endpoint.ts'
+import { between, empty, endpoint, since } from '../endpoint.ts'
 import { errors } from '../error.ts'
 import { activationErrors } from './activation.ts'
+import { clientErrors } from './clients.ts'
 import { emailErrors } from './email.ts'
 import { CookieLabel } from './login.ts'
 import { NewPassword, Password, passwordErrors } from './password.ts'
-import { SelfUser } from './self-user.ts'
+import { SelfUser, SelfUserV11, SelfUserV14 } from './self-user.ts'
 import { AccentId, BaseProtocol, Locale, Name, Picture, UserAsset } from './user-fields.ts'
 
 export const accountErrors = errors({
@@ -29,11 +30,6 @@ export const accountErrors = errors({
     label: 'pending-delete',
     message: 'A code that confirms the deletion was mailed already',
   },
-  missingPassword: {
-    status: 403,
-    label: 'missing-auth',
-    message: 'The password is required',
-  },
   invalidDeletionCode: {
     status: 403,
     label: 'invalid-code',
@@ -43,45 +39,55 @@ export const accountErrors = errors({
 
 export const longestGuestStaySeconds = 7 * 24 * 60 * 60
 
-export const accountsApi = {
-  register: endpoint({
-    method: 'POST',
-    path: '/register',
-    versions: since(0),
-    isUnprefixed: true,
-    auth: 'none',
-    rateZone: 'register',
-    summary: 'Make an account; without e-mail address, one of a guest that ends by itself',
-    body: z.object({
-      name: Name,
-      email: z.string().optional(),
-      /** Shows that the address was verified; without it a code is mailed. */
-      email_code: z.string().optional(),
-      password: NewPassword.optional(),
-      label: CookieLabel.optional(),
-      locale: Locale.optional(),
-      accent_id: AccentId.optional(),
-      assets: z.array(UserAsset).max(10).optional(),
-      picture: Picture.optional(),
-      supported_protocols: z.array(BaseProtocol).optional(),
-      /** Of a guest. */
-      expires_in: z.int().min(1).max(longestGuestStaySeconds).optional(),
-      team: z.unknown().optional(),
-      team_code: z.string().optional(),
-      invitation_code: z.string().optional(),
-    }),
-    responses: { 201: SelfUser },
-    errors: [
-      accountErrors.invalidInvitation,
-      accountErrors.registrationRestricted,
-      accountErrors.guestsRefused,
-      activationErrors.invalidCode,
-      emailErrors.invalid,
-      emailErrors.refused,
-      emailErrors.taken,
-      passwordErrors.tooManyChecks,
-    ],
+const register = {
+  method: 'POST',
+  path: '/register',
+  isUnprefixed: true,
+  auth: 'none',
+  rateZone: 'register',
+  summary: 'Make an account; without e-mail address, one of a guest that ends by itself',
+  body: z.object({
+    name: Name,
+    email: z.string().optional(),
+    /** Shows that the address was verified; without it a code is mailed. */
+    email_code: z.string().optional(),
+    password: NewPassword.optional(),
+    label: CookieLabel.optional(),
+    locale: Locale.optional(),
+    accent_id: AccentId.optional(),
+    assets: z.array(UserAsset).max(10).optional(),
+    picture: Picture.optional(),
+    supported_protocols: z.array(BaseProtocol).optional(),
+    /** Of a guest. */
+    expires_in: z.int().min(1).max(longestGuestStaySeconds).optional(),
+    team: z.unknown().optional(),
+    team_code: z.string().optional(),
+    invitation_code: z.string().optional(),
   }),
+  errors: [
+    accountErrors.invalidInvitation,
+    accountErrors.registrationRestricted,
+    accountErrors.guestsRefused,
+    activationErrors.invalidCode,
+    emailErrors.invalid,
+    emailErrors.refused,
+    emailErrors.taken,
+    passwordErrors.tooManyChecks,
+  ],
+} as const
+
+export const accountsApi = {
+  registerV11: endpoint({
+    ...register,
+    versions: between(0, 11),
+    responses: { 201: SelfUserV11 },
+  }),
+  registerV14: endpoint({
+    ...register,
+    versions: between(12, 14),
+    responses: { 201: SelfUserV14 },
+  }),
+  register: endpoint({ ...register, versions: since(15), responses: { 201: SelfUser } }),
   deleteSelf: endpoint({
     method: 'DELETE',
     path: '/self',
@@ -96,7 +102,7 @@ export const accountsApi = {
     },
     errors: [
       accountErrors.pendingDeletion,
-      accountErrors.missingPassword,
+      clientErrors.missingAuth,
       passwordErrors.isWrong,
       passwordErrors.tooManyChecks,
     ],

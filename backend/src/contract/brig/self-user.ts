@@ -38,3 +38,8 @@ export const SelfUser = z.object({
   deleted: z.boolean().optional(),
 })
 export type SelfUser = z.infer<typeof SelfUser>
+
+/** `searchable` came with version 12. */
+export const SelfUserV11 = SelfUser.omit({ type: true, searchable: true })
+/** `type` came with version 15. */
+export const SelfUserV14 = SelfUser.omit({ type: true })

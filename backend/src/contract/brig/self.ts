@@ -1,7 +1,7 @@
 import { z } from 'zod'
-import { empty, endpoint, since } from '../endpoint.ts'
+import { between, empty, endpoint, since } from '../endpoint.ts'
 import { errors } from '../error.ts'
-import { SelfUser } from './self-user.ts'
+import { SelfUser, SelfUserV11, SelfUserV14 } from './self-user.ts'
 import {
   AccentId,
   BaseProtocol,
@@ -20,16 +20,26 @@ export const selfErrors = errors({
   },
 })
 
+const getSelf = {
+  method: 'GET',
+  path: '/self',
+  auth: 'user',
+  summary: 'The caller',
+  errors: [],
+} as const
+
 export const selfApi = {
-  getSelf: endpoint({
-    method: 'GET',
-    path: '/self',
-    versions: since(0),
-    auth: 'user',
-    summary: 'The caller',
-    responses: { 200: SelfUser },
-    errors: [],
+  getSelfV11: endpoint({
+    ...getSelf,
+    versions: between(0, 11),
+    responses: { 200: SelfUserV11 },
   }),
+  getSelfV14: endpoint({
+    ...getSelf,
+    versions: between(12, 14),
+    responses: { 200: SelfUserV14 },
+  }),
+  getSelf: endpoint({ ...getSelf, versions: since(15), responses: { 200: SelfUser } }),
   updateSelf: endpoint({
     method: 'PUT',
     path: '/self',
