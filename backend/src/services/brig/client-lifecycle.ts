@@ -50,7 +50,7 @@ export interface ClientLifecycle {
   register(
     user: User,
     client: NewClient,
-    by: { caller: UserCaller; password: string | undefined; address: string },
+    by: { caller: UserCaller; password: string | undefined },
   ): Promise<Client>
   /** Throws the errors of `PUT /clients/{client}`. */
   update(user: UserId, client: ClientId, update: ClientUpdate): Promise<void>
@@ -105,7 +105,7 @@ export function clientLifecycle(deps: ClientLifecycleDeps): ClientLifecycle {
   async function enrol(
     user: UserId,
     wanted: NewClient,
-    by: { caller: UserCaller; password: string | undefined; address: string },
+    by: { caller: UserCaller; password: string | undefined },
   ): Promise<{ client: Client; isFurther: boolean }> {
     const { id } = wanted
     let isChecked = false
@@ -113,7 +113,7 @@ export function clientLifecycle(deps: ClientLifecycleDeps): ClientLifecycle {
       const roster = await clients.list(user)
       const plan = planRegistration(roster.clients, wanted, deps.maxPermanentClients)
       if (plan.needsPassword && !isChecked) {
-        await requirePassword(accounts, user, by.password, by.address)
+        await requirePassword(accounts, user, by.password)
         isChecked = true
       }
       if (plan.isTooMany) throw new ApiError(clientErrors.tooManyClients)

@@ -9,9 +9,8 @@ export async function requirePassword(
   accounts: Pick<Accounts, 'checkPassword'>,
   user: UserId,
   password: string | undefined,
-  address: string,
 ): Promise<void> {
-  const verdict = await accounts.checkPassword(user, password, address)
+  const verdict = await accounts.checkPassword(user, password)
   if (verdict === 'missing') throw new ApiError(clientErrors.missingAuth)
   if (verdict === 'wrong') throw new ApiError(passwordErrors.isWrong)
 }

@@ -38,7 +38,7 @@ export function clientHandlers(deps: ClientHandlersDeps): Handlers<typeof client
   }
 
   return {
-    async addClient({ caller, body, request }) {
+    async addClient({ caller, body }) {
       const user = await users.get(caller.user)
       if (user === undefined || user.status === 'deleted') throw new ApiError(kitErrors.notFound)
       const allPrekeys = [...body.prekeys, body.lastkey]
@@ -56,7 +56,7 @@ export function clientHandlers(deps: ClientHandlersDeps): Handlers<typeof client
           capabilities: [...new Set(body.capabilities)],
           mlsPublicKeys: body.mls_public_keys ?? {},
         },
-        { caller, password: body.password, address: request.address },
+        { caller, password: body.password },
       )
       return {
         status: 201,
@@ -91,10 +91,10 @@ export function clientHandlers(deps: ClientHandlersDeps): Handlers<typeof client
       })
       return { status: 200 }
     },
-    async removeClient({ caller, params, body, request }) {
+    async removeClient({ caller, params, body }) {
       const client = await requireClient(caller.user, params.client)
       if (client.type !== 'temporary') {
-        await requirePassword(accounts, caller.user, body?.password, request.address)
+        await requirePassword(accounts, caller.user, body?.password)
       }
       await lifecycle.retire(caller, client.id)
       return { status: 200 }
