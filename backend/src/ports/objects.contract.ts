@@ -1,0 +1,108 @@
+import { describe, expect, it } from 'vitest'
+import type { ObjectStore } from './objects.ts'
+
+async function* chunks(...parts: (string | Uint8Array)[]): AsyncGenerator<Uint8Array> {
+  for (const part of parts) yield typeof part === 'string' ? Buffer.from(part) : part
+}
+
+async function bytesOf(content: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const all: Uint8Array[] = []
+  for await (const chunk of content) all.push(chunk)
+  return Buffer.concat(all)
+}
+
+/** What every object store does; callers rely on nothing else. */
+export function objectsContract(open: () => Promise<ObjectStore>): void {
+  describe('an object store', () => {
+    it('gives back what was put, with its metadata', async () => {
+      await using store = await open()
+      await store.put('v3/a/one', chunks('hel', 'lo'), { sizeBytes: 5, metadata: { owner: 'x@y' } })
+      const object = await store.get('v3/a/one')
+      expect(object).toMatchObject({ sizeBytes: 5, metadata: { owner: 'x@y' } })
+      if (object === undefined) throw new Error('absent')
+      expect((await bytesOf(object.content)).toString()).toBe('hello')
+      expect(await store.head('v3/a/one')).toMatchObject({ sizeBytes: 5 })
+    })
+
+    it('gives a part', async () => {
+      await using store = await open()
+      await store.put('k', chunks('0123456789'), { sizeBytes: 10, metadata: {} })
+      const object = await store.get('k', { first: 2, last: 4 })
+      if (object === undefined) throw new Error('absent')
+      expect((await bytesOf(object.content)).toString()).toBe('234')
+    })
+
+    it('knows nothing of keys that were never put or were removed', async () => {
+      await using store = await open()
+      expect(await store.get('v3/none')).toBeUndefined()
+      expect(await store.head('v3/none')).toBeUndefined()
+      expect(await store.remove('v3/none')).toBe(false)
+      expect(await store.replaceMetadata('v3/none', {})).toBe(false)
+      await store.put('v3/gone', chunks('x'), { sizeBytes: 1, metadata: {} })
+      expect(await store.remove('v3/gone')).toBe(true)
+      expect(await store.get('v3/gone')).toBeUndefined()
+    })
+
+    it('leaves nothing behind when the content fails or has another length', async () => {
+      await using store = await open()
+      async function* failing(): AsyncGenerator<Uint8Array> {
+        yield Buffer.from('half')
+        throw new Error('the caller went away')
+      }
+      const put = (content: AsyncIterable<Uint8Array>) =>
+        store.put('v3/half', content, { sizeBytes: 8, metadata: {} })
+      await expect(put(failing())).rejects.toThrow(/went away/)
+      await expect(put(chunks('short'))).rejects.toThrow()
+      await expect(put(chunks('much too long'))).rejects.toThrow()
+      expect(await store.head('v3/half')).toBeUndefined()
+    })
+
+    it('replaces metadata without touching the content', async () => {
+      await using store = await open()
+      await store.put('k', chunks('content'), { sizeBytes: 7, metadata: { a: '1', b: '2' } })
+      expect(await store.replaceMetadata('k', { c: '3' })).toBe(true)
+      const object = await store.get('k')
+      if (object === undefined) throw new Error('absent')
+      expect(object.metadata).toEqual({ c: '3' })
+      expect((await bytesOf(object.content)).toString()).toBe('content')
+    })
+
+    it('carries large contents in pieces, and lets a reader stop early', async () => {
+      await using store = await open()
+      const piece = Buffer.alloc(256 * 1024, 7)
+      await store.put('big', chunks(...Array<Buffer>(12).fill(piece)), {
+        sizeBytes: 12 * piece.length,
+        metadata: {},
+      })
+      const object = await store.get('big')
+      if (object === undefined) throw new Error('absent')
+      let pieces = 0
+      for await (const chunk of object.content) {
+        expect(chunk.length).toBeLessThan(1024 * 1024)
+        pieces += 1
+        if (pieces === 2) break
+      }
+      expect(pieces).toBe(2)
+    })
+
+    it('expires what is older below a prefix, and nothing else', async () => {
+      await using store = await open()
+      for (const key of ['v3/volatile/a', 'v3/volatile/b', 'v3/eternal/a']) {
+        await store.put(key, chunks('x'), { sizeBytes: 1, metadata: {} })
+      }
+      const created = (await store.head('v3/volatile/a'))?.createdMs ?? Number.NaN
+      expect(await store.expire('v3/volatile/', created - 60_000)).toBe(0)
+      expect(await store.expire('v3/volatile/', created + 60_000)).toBe(2)
+      expect(await store.head('v3/volatile/a')).toBeUndefined()
+      expect(await store.head('v3/eternal/a')).toBeDefined()
+    })
+
+    it('refuses keys that could lead elsewhere', async () => {
+      await using store = await open()
+      for (const key of ['../x', '/x', 'a/../../x', 'a//b', '', 'a/\0', '.hidden']) {
+        const put = store.put(key, chunks('x'), { sizeBytes: 1, metadata: {} })
+        await expect(put, key).rejects.toThrow(/key/)
+      }
+    })
+  })
+}
