@@ -1,4 +1,7 @@
 // Two of Wire's own clients, unmodified, exchange encrypted messages and a file through a server.
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { parseArgs, styleText } from 'node:util'
 
 import { startCoreClient, type CoreClient } from '../test/support/wire/core-client.ts'
@@ -13,7 +16,7 @@ Registers two users with Wire's own client library, lets them exchange encrypted
 read confirmations, and prints what happened. Ends with code 0 when everything worked.
 
   --server URL    use this server; without it, one is started and stopped again
-  --mailbox URL   where the server shows its mails as JSON (default: the server's URL)
+  --mailbox URL   where that server shows its mails (default: same host, next port)
   --file-mb N     size of the file to send, in megabytes (default: 5)
   --show-log      print what Wire's clients logged when something fails
   --help          show this text
@@ -72,11 +75,38 @@ function readOptions(args: readonly string[]): Options | 'help' {
   }
 }
 
-async function findTarget({ server, mailbox: mailboxUrl = server }: Options): Promise<Target> {
-  if (server !== undefined && mailboxUrl !== undefined) {
-    return { url: server, mailboxUrl, stop: async () => undefined }
+/** The server that was named, or one of our own on a folder that goes with it. */
+async function findTarget({ server, mailbox: mailboxUrl }: Options): Promise<Target> {
+  if (server !== undefined) {
+    const stop = (): Promise<void> => Promise.resolve()
+    return { url: server, mailboxUrl: mailboxUrl ?? nextPort(server), stop }
   }
-  throw new Error('no server yet')
+  // Not loaded for a server that runs elsewhere.
+  const { Config } = await import('../backend/src/compose/config.ts')
+  const { startEmbedded } = await import('../backend/src/compose/embedded.ts')
+  const folder = await mkdtemp(join(tmpdir(), 'tricord-try-'))
+  const config = Config.parse({
+    listen: '127.0.0.1:0',
+    operatorListen: '127.0.0.1:0',
+    data: join(folder, 'data'),
+    log: { level: 'error' },
+  })
+  const running = await startEmbedded(config)
+  return {
+    url: running.url,
+    mailboxUrl: running.operatorUrl,
+    async stop() {
+      await running[Symbol.asyncDispose]()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** Where the mailbox is when only the server is known: one port further, as the settings start out. */
+function nextPort(server: string): string {
+  const url = new URL(server)
+  url.port = String(Number(url.port || '80') + 1)
+  return url.origin
 }
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
@@ -90,25 +120,33 @@ function shownDuration(ms: number): string {
 
 class StepFailed extends Error {}
 
-/** Prints each step when it is done, with the time it took and what its function has to say. */
-function transcript() {
+interface Story {
+  readonly steps: () => number
+  readonly step: <T>(
+    title: string,
+    run: () => Promise<T>,
+    note?: (result: T) => string,
+  ) => Promise<T>
+}
+
+/** Prints each step when it is done, with the time it took and what its result has to say. */
+function beginStory(): Story {
   let steps = 0
   return {
-    get steps() {
-      return steps
-    },
-    async step<T>(title: string, run: () => Promise<T>, note?: (result: T) => string): Promise<T> {
+    steps: () => steps,
+    step: async (title, run, note) => {
       const startedAt = performance.now()
+      const line = (mark: string): string => {
+        const took = shownDuration(performance.now() - startedAt).padStart(8)
+        return `  ${mark} ${title.padEnd(TITLE_COLUMNS)} ${took}`
+      }
       try {
         const result = await run()
-        const took = shownDuration(performance.now() - startedAt).padStart(8)
-        const detail = note ? `  ${dim(note(result))}` : ''
-        say(`  ${good('✓')} ${title.padEnd(TITLE_COLUMNS)} ${took}${detail}`)
+        say(line(good('✓')) + (note ? `  ${dim(note(result))}` : ''))
         steps += 1
         return result
       } catch (error) {
-        const took = shownDuration(performance.now() - startedAt).padStart(8)
-        say(`  ${bad('✗')} ${title.padEnd(TITLE_COLUMNS)} ${took}`)
+        say(line(bad('✗')))
         throw new StepFailed(title, { cause: error })
       }
     },
@@ -122,8 +160,7 @@ interface Player {
 }
 
 async function tell(target: Target, fileBytes: number, clients: CoreClient[]): Promise<number> {
-  const story = transcript()
-  const { step } = story
+  const { step, steps } = beginStory()
   const api = serverUrls(target.url)
   const mails = mailbox(target.mailboxUrl)
 
@@ -176,7 +213,7 @@ async function tell(target: Target, fileBytes: number, clients: CoreClient[]): P
     if (received.messageId !== messageId) throw new Error(`Another message with the text ${text}`)
     return received
   }
-  const isGone =
+  const isEvent =
     (type: string) =>
     (event: CoreEvent): boolean =>
       'type' in event && event.type === type
@@ -186,9 +223,9 @@ async function tell(target: Target, fileBytes: number, clients: CoreClient[]): P
 
   const room = await step('Alice finds Bob by handle, Bob accepts', async () => {
     await alice.client.searchAndConnect(bob.handle)
-    await bob.client.receives(isGone('user.connection'))
+    await bob.client.receives(isEvent('user.connection'))
     const { conversation } = await bob.client.acceptConnection(alice.user)
-    await alice.client.receives(isGone('conversation.member-join'))
+    await alice.client.receives(isEvent('conversation.member-join'))
     if (!conversation) throw new Error('The accepted connection names no conversation')
     return conversation
   })
@@ -233,7 +270,7 @@ async function tell(target: Target, fileBytes: number, clients: CoreClient[]): P
     const { conversation } = await alice.client.createGroup('Lunch', [bob.user])
     await bob.client.receives(
       (event) =>
-        isGone('conversation.create')(event) &&
+        isEvent('conversation.create')(event) &&
         'conversation' in event &&
         isSameId(event.conversation, conversation),
     )
@@ -270,7 +307,7 @@ async function tell(target: Target, fileBytes: number, clients: CoreClient[]): P
     )
     if (trouble.length > 0) throw new Error(trouble.join('\n'))
   })
-  return story.steps
+  return steps()
 }
 
 function explain(error: unknown): void {
@@ -289,8 +326,10 @@ async function main(): Promise<number> {
   }
   const startedAt = performance.now()
   const target = await findTarget(options)
+  const isOwn = options.server === undefined
   const clients: CoreClient[] = []
-  say(`Two of Wire's own clients against ${target.url}\n`)
+  const start = isOwn ? `, started in ${shownDuration(performance.now() - startedAt)}` : ''
+  say(`Two of Wire's own clients against ${target.url}${start}\n`)
   try {
     const steps = await tell(target, options.fileBytes, clients)
     const took = shownDuration(performance.now() - startedAt)

@@ -111,7 +111,8 @@ const pairOf = (one: Person, other: Person): string =>
 export function castOn(options: CastOptions): Cast {
   const { timeoutMs = DEFAULT_TIMEOUT_MS } = options
   const box = mailbox(options.mailboxUrl)
-  const api = { ...serverUrls(options.url), ...(options.ws !== undefined && { ws: options.ws }) }
+  const { rest, ws } = serverUrls(options.url)
+  const api = { rest, ws: options.ws === undefined ? ws : serverUrls(options.ws).ws }
   const performers = new AsyncDisposableStack()
   const connected = new Map<string, Room>()
 

@@ -181,7 +181,7 @@ const UNVERSIONED = /^\/(access|api-version|await|i)(\/|$|\?)/
 
 export function rawClient(baseUrl: string, options: RawClientOptions = {}): RawClient {
   const urls = serverUrls(baseUrl)
-  const ws = options.ws?.replace(/\/+$/, '') ?? urls.ws
+  const ws = options.ws === undefined ? urls.ws : serverUrls(options.ws).ws
   const { version = 15, name = 'raw client' } = options
   const jar = cookieJar()
 
