@@ -7,7 +7,8 @@ import type { GroupCommit } from './group-commit.ts'
 const roundBytes = 4 * 1024 * 1024
 /** From here on the writer finishes a round itself, so that the log starts again at its front. */
 const restartBytes = 16 * 1024 * 1024
-const largestFileBytes = 64 * 1024 * 1024
+/** Beyond this the writer waits until the log is empty: rounds are too slow for what is written. */
+const largestFileBytes = 48 * 1024 * 1024
 /** A request dirties a page of the table and one of its index, besides what it stores. */
 const requestBytes = 2 * 4096
 
@@ -27,7 +28,7 @@ export function boundLog(core: GroupCommit, file: string): GroupCommit {
     })
     started.on('message', ({ logBytes }: CheckpointReply) => {
       isMoving = false
-      if (logBytes >= restartBytes) finishRound()
+      if (logBytes >= restartBytes) finishRound('RESTART')
     })
     // Such as a full disk. Started again when there is something to do; until then the log grows.
     started.on('error', () => {
@@ -37,13 +38,19 @@ export function boundLog(core: GroupCommit, file: string): GroupCommit {
     return started
   }
 
-  function finishRound(): void {
-    const isLarge = statSync(`${file}-wal`).size > largestFileBytes
+  function finishRound(mode: 'RESTART' | 'TRUNCATE'): void {
     try {
-      core.db.exec(`PRAGMA wal_checkpoint(${isLarge ? 'TRUNCATE' : 'RESTART'})`)
+      core.db.exec(`PRAGMA wal_checkpoint(${mode})`)
     } catch {
       // The next commit finds out by itself and answers for it.
     }
+  }
+
+  function beginRound(): void {
+    if (isMoving) return
+    isMoving = true
+    thread ??= start()
+    thread.postMessage('round')
   }
 
   return {
@@ -51,11 +58,10 @@ export function boundLog(core: GroupCommit, file: string): GroupCommit {
     async commit(batches) {
       const outcomes = await core.commit(batches)
       for (const { bytes, count } of batches) sinceRoundBytes += bytes.length + count * requestBytes
-      if (!isMoving && sinceRoundBytes >= roundBytes) {
-        isMoving = true
+      if (sinceRoundBytes >= roundBytes) {
         sinceRoundBytes = 0
-        thread ??= start()
-        thread.postMessage('round')
+        if (statSync(`${file}-wal`).size > largestFileBytes) finishRound('TRUNCATE')
+        else beginRound()
       }
       return outcomes
     },
