@@ -1,6 +1,10 @@
 import { z } from 'zod'
 import { Domain } from '../contract/ids.ts'
+import { BrigConfig } from '../services/brig/config.ts'
+import { CannonConfig } from '../services/cannon/config.ts'
 import { CargoholdConfig } from '../services/cargohold/config.ts'
+import { GalleyConfig } from '../services/galley/config.ts'
+import { GundeckConfig } from '../services/gundeck/config.ts'
 import { NginzConfig } from '../services/nginz/config.ts'
 
 /** `host:port`; port 0 takes a free one. */
@@ -90,6 +94,10 @@ export const Config = z.strictObject({
     .prefault({ kind: 'mailbox' })
     .describe('mailbox keeps mails and shows them on the operator page; smtp sends them'),
   nginz: NginzConfig.prefault({}),
+  brig: BrigConfig.prefault({}),
+  galley: GalleyConfig.prefault({}),
+  gundeck: GundeckConfig.prefault({}),
+  cannon: CannonConfig.prefault({}),
   cargohold: CargoholdConfig.prefault({}),
 })
 export type Config = z.output<typeof Config>

@@ -1,0 +1,210 @@
+import { join } from 'node:path'
+import { lockDataFolder } from '../adapters/local/data-folder.ts'
+import { localRegistry } from '../adapters/local/registry.ts'
+import { serveMailbox } from '../adapters/mailbox/page.ts'
+import { deliveriesApi } from '../contract/cannon/internal.ts'
+import { ConfigError } from '../platform/config/load.ts'
+import { createAgent, httpClient } from '../platform/http/http-client.ts'
+import { clientAddress, parseNetworks } from '../platform/http/networks.ts'
+import { createProxy } from '../platform/http/proxy.ts'
+import { sendError } from '../platform/http/reply.ts'
+import { header } from '../platform/http/request.ts'
+import { createServe } from '../platform/http/serve.ts'
+import { startServer } from '../platform/http/server.ts'
+import { createServeUpgrade } from '../platform/http/upgrade.ts'
+import { createMetrics } from '../platform/metrics.ts'
+import { operationsRoutes } from '../platform/operations.ts'
+import type { Platform, Service } from '../platform/service.ts'
+import type { Registry } from '../ports/registry.ts'
+import { Unavailable } from '../contract/error.ts'
+import { createNginz } from '../services/nginz/index.ts'
+import type { Config, ServiceName } from './config.ts'
+import { publicEndpoints } from './embedded.ts'
+import { neighbours } from './neighbours.ts'
+import {
+  createPlatform,
+  loadKeys,
+  starters,
+  verifierOf,
+  type PlatformOverrides,
+} from './services.ts'
+import { openStores } from './stores.ts'
+
+export interface RunningOne extends AsyncDisposable {
+  readonly url: string
+  readonly operatorUrl: string
+  readonly greeting: readonly string[]
+  drain(): Promise<void>
+}
+
+const graceMs = 10_000
+
+/**
+ * One service in this process, its neighbours over HTTP at the addresses the registry knows. The
+ * listener takes public and internal calls and must be reached only by the other services; clients
+ * come in at nginz and, for sockets, at cannon.
+ */
+export async function startOne(
+  name: ServiceName,
+  config: Config,
+  overrides: PlatformOverrides = {},
+): Promise<RunningOne> {
+  if (config.registry.kind !== 'static') {
+    throw new ConfigError('the configuration', [
+      'registry: one service per process needs the addresses of all of them (kind: static)',
+    ])
+  }
+  await using starting = new AsyncDisposableStack()
+  const registry = starting.use(
+    localRegistry(
+      Object.entries(config.registry.instances).flatMap(([service, instances]) =>
+        instances.map((instance) => ({ service, isDraining: false, ...instance })),
+      ),
+    ),
+  )
+  const platform = createPlatform(config, overrides)
+  const keys = await loadKeys(config)
+  const metrics = createMetrics(name)
+  let isDraining = false
+
+  const started =
+    name === 'nginz'
+      ? undefined
+      : await startWithStores(name, config, platform, registry, keys, overrides, starting)
+  const services = started === undefined ? [] : [started.service]
+  const listener =
+    started === undefined
+      ? edge(config, platform, registry, keys)
+      : createServe({
+          routes: started.service.routes,
+          platform,
+          metrics,
+          isStrict: config.isStrict,
+        })
+  const trusted = parseNetworks(config.nginz.trustedProxies)
+  const front = await startServer({
+    ...config.listen,
+    listener: (request, response) => void listener(request, response),
+    ...(started === undefined || started.service.sockets.length === 0
+      ? {}
+      : {
+          upgrade: createServeUpgrade({
+            routes: started.service.sockets,
+            platform,
+            addressOf: (request) =>
+              clientAddress(
+                request.socket.remoteAddress ?? '',
+                header(request, 'x-forwarded-for'),
+                trusted,
+              ),
+          }),
+        }),
+  })
+  starting.defer(() => front.close(0))
+  const operations = createServe({
+    routes: operationsRoutes({
+      services: () => services,
+      metrics: [metrics],
+      isDraining: () => isDraining,
+    }),
+    platform,
+    metrics: createMetrics('operations'),
+    isStrict: config.isStrict,
+  })
+  const operator = await startServer({
+    ...config.operatorListen,
+    listener: (request, response) => {
+      const mailbox = started?.mailbox()
+      if (mailbox !== undefined && serveMailbox(mailbox, request, response)) return
+      void operations(request, response).catch((error: unknown) => sendError(response, error))
+    },
+  })
+  starting.defer(() => operator.close(0))
+
+  const resources = starting.move()
+  return {
+    url: front.url,
+    operatorUrl: operator.url,
+    greeting: [
+      `Tricord ${name}, backend domain ${config.domain}`,
+      '',
+      `  listens on  ${front.url}`,
+    ],
+    async drain() {
+      isDraining = true
+      // Sockets are told to reconnect first; what others ask of us is answered to the end.
+      if (name === 'cannon') await started?.service.drain()
+      await front.close(graceMs)
+      if (name !== 'cannon') await started?.service.drain()
+    },
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  }
+}
+
+/** The address of an instance that is up; the list is in order of preference. */
+function addressOf(registry: Registry, service: string): string {
+  const instances = registry.instances(service)
+  const instance = instances.find(({ isDraining }) => !isDraining) ?? instances[0]
+  if (instance === undefined) throw new Unavailable(`find ${service}`)
+  return instance.address
+}
+
+async function startWithStores(
+  name: Exclude<ServiceName, 'nginz'>,
+  config: Config,
+  platform: Platform,
+  registry: Registry,
+  keys: Awaited<ReturnType<typeof loadKeys>>,
+  overrides: PlatformOverrides,
+  starting: AsyncDisposableStack,
+): Promise<{ service: Service; mailbox: () => ReturnType<typeof openStores>['mailbox'] }> {
+  starting.use(await lockDataFolder(join(config.data, name)))
+  const stores = starting.use(
+    openStores({ ...config, data: join(config.data, name) }, platform, name),
+  )
+  const agent = createAgent()
+  starting.defer(() => agent.destroy())
+  const clients = neighbours((service, api) =>
+    httpClient(api, { address: () => addressOf(registry, service), agent }),
+  )
+  const service = starting.use(
+    await starters[name]({
+      config,
+      platform,
+      stores,
+      neighbours: clients,
+      keys,
+      tokens: verifierOf(keys, platform),
+      address: addressOf(registry, name),
+      overrides,
+      cannonAt: (address) => httpClient(deliveriesApi, { address: () => address, agent }),
+    }),
+  )
+  return { service, mailbox: () => stores.mailbox }
+}
+
+function edge(
+  config: Config,
+  platform: Platform,
+  registry: Registry,
+  keys: Awaited<ReturnType<typeof loadKeys>>,
+): ReturnType<typeof createNginz> {
+  const agent = createAgent()
+  const proxies = new Map(
+    publicEndpoints().map(({ service }) => [
+      service,
+      createProxy(() => addressOf(registry, service), agent),
+    ]),
+  )
+  return createNginz({
+    config: config.nginz,
+    platform,
+    endpoints: publicEndpoints(),
+    tokens: verifierOf(keys, platform),
+    forward: (service) => {
+      const proxy = proxies.get(service)
+      if (proxy === undefined) throw new Unavailable(`find ${service}`)
+      return proxy
+    },
+  })
+}

@@ -1,0 +1,78 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { openFilesystem } from '../adapters/filesystem/objects.ts'
+import { noPush } from '../adapters/local/push.ts'
+import { openMailbox, type Mailbox } from '../adapters/mailbox/mailbox.ts'
+import { memoryPresence } from '../adapters/memory/presence.ts'
+import { openSqlite } from '../adapters/sqlite/wide-column.ts'
+import { openSqliteSearch } from '../adapters/sqlite/user-search.ts'
+import type { Platform } from '../platform/service.ts'
+import type { MailSender } from '../ports/mail.ts'
+import type { NativePush } from '../ports/push.ts'
+import type { ObjectStore } from '../ports/objects.ts'
+import type { PresenceStore } from '../ports/presence.ts'
+import type { UserSearch } from '../ports/search.ts'
+import type { WideColumnStore } from '../ports/wide-column.ts'
+import type { Config } from './config.ts'
+
+/** Opens what a service asks for, once; everything opened is closed together. */
+export interface Stores extends AsyncDisposable {
+  wideColumn(): Promise<WideColumnStore>
+  search(): Promise<UserSearch>
+  objects(): Promise<ObjectStore>
+  presence(): Promise<PresenceStore>
+  mail(): Promise<MailSender>
+  push(): Promise<NativePush>
+  /** Present once `mail` has opened one. */
+  readonly mailbox: Mailbox | undefined
+}
+
+/**
+ * @param name Of the files below the data folder: one set per process, since SQLite has one writer.
+ */
+export function openStores(config: Config, platform: Platform, name: string): Stores {
+  const opened = new AsyncDisposableStack()
+  let mailbox: Mailbox | undefined
+  const file = async (...parts: string[]): Promise<string> => {
+    await mkdir(config.data, { recursive: true, mode: 0o700 })
+    return join(config.data, ...parts)
+  }
+  const once = <T extends AsyncDisposable>(open: () => Promise<T>): (() => Promise<T>) => {
+    let promise: Promise<T> | undefined
+    return () => (promise ??= open().then((store) => opened.use(store)))
+  }
+
+  return {
+    wideColumn: once(async () =>
+      openSqlite({
+        file: await file(`${name}.sqlite`),
+        synchronous: config.wideColumn.synchronous,
+        nowMs: () => platform.clock.nowMs(),
+        onFatal: (err) => platform.log.fatal({ err }, 'the store is damaged: restore a backup'),
+      }),
+    ),
+    search: once(async () => openSqliteSearch({ file: await file(`${name}-search.sqlite`) })),
+    objects: once(async () =>
+      openFilesystem({ root: await file('objects'), nowMs: () => platform.clock.nowMs() }),
+    ),
+    presence: once(() => Promise.resolve(memoryPresence(platform.clock))),
+    mail: once(async () => {
+      if (config.mail.kind === 'smtp') {
+        const { openSmtp } = await import('../adapters/smtp/smtp.ts')
+        return openSmtp(config.mail)
+      }
+      mailbox = await openMailbox({
+        file: await file('mails.jsonl'),
+        from: `wire@${config.domain}`,
+        clock: platform.clock,
+        ids: platform.ids,
+      })
+      return mailbox
+    }),
+    push: once(() => Promise.resolve(noPush())),
+    get mailbox() {
+      return mailbox
+    },
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  }
+}
