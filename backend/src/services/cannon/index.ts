@@ -1,0 +1,194 @@
+import type { WebSocket } from 'ws'
+import { awaitSocket, websocketSocket } from '../../contract/cannon/await.ts'
+import { eventsSocket } from '../../contract/cannon/events.ts'
+import { deliveriesApi } from '../../contract/cannon/internal.ts'
+import type { Client } from '../../contract/endpoint.ts'
+import { ApiError, Unavailable, kitErrors } from '../../contract/error.ts'
+import type { attachmentsApi, queueApi } from '../../contract/gundeck/attachments.ts'
+import type { ClientId } from '../../contract/ids.ts'
+import type { PresenceStore } from '../../ports/presence.ts'
+import { routes, socketRoute } from '../../platform/http/routes.ts'
+import type { SocketRequest } from '../../platform/http/routes.ts'
+import type { Platform, Service } from '../../platform/service.ts'
+import { createTimerWheel } from '../../platform/ws/timer-wheel.ts'
+import type { AccessToken } from '../../platform/zauth/token.ts'
+import type { TokenVerifier } from '../../platform/zauth/verifier.ts'
+import type { CannonConfig } from './config.ts'
+import { deliverHandlers } from './handlers/deliver.ts'
+import { createAcknowledgements } from './sockets/acknowledgements.ts'
+import { awaitProtocol } from './sockets/await-protocol.ts'
+import { closeSpread } from './sockets/drain.ts'
+import { eventsProtocol } from './sockets/events-protocol.ts'
+import { limitConcurrency } from './sockets/limit-concurrency.ts'
+import { LiveSocket } from './sockets/live-socket.ts'
+import type { SocketDeps, SocketProtocol } from './sockets/live-socket.ts'
+import { createOwnerLink } from './sockets/owner-link.ts'
+
+export { CannonConfig } from './config.ts'
+
+export interface CannonDeps {
+  readonly config: CannonConfig
+  readonly platform: Platform
+  readonly tokens: TokenVerifier
+  readonly gundeck: Client<typeof attachmentsApi> & Client<typeof queueApi>
+  /** Where gundeck reaches this process. */
+  readonly address: string
+  /** A hint for others; delivery does not need it. */
+  readonly presence?: PresenceStore
+}
+
+type Opened = (webSocket: WebSocket) => void
+
+/** Reads of sockets that catch up, at the same time. */
+const readsAtOnce = 64
+/** Without a word from the inboxes for so long, this cannon is not ready. */
+const longestSilenceMs = 5000
+const presenceTtlSeconds = 7 * 24 * 60 * 60
+
+/** The sockets: holds clients' connections and writes to them what the inboxes deliver. */
+export async function startCannon(deps: CannonDeps): Promise<Service> {
+  const { config, tokens, gundeck, address, presence } = deps
+  const { clock, ids } = deps.platform
+  const log = deps.platform.log.child({ service: 'cannon' })
+  const stopping = new AbortController()
+  /** Of this process start: attachment numbers begin anew. */
+  const cannon = ids.uuid()
+
+  const link = createOwnerLink<LiveSocket>({ gundeck, cannon, address, clock, log })
+  const acknowledgements = createAcknowledgements({ gundeck, log })
+  const wheel = createTimerWheel<LiveSocket>({ clock, turnSeconds: config.pingSeconds })
+  let isDraining = false
+  let emptied: (() => void) | undefined
+
+  const socketDeps: SocketDeps = {
+    link,
+    gundeck,
+    clock,
+    longestSocketMs: config.longestSocketSeconds * 1000,
+    limitReads: limitConcurrency(readsAtOnce),
+    onOpen({ user, client, connection }) {
+      const noted = {
+        user,
+        connection,
+        instance: cannon,
+        sinceMs: clock.nowMs(),
+        ...(client === undefined ? {} : { client }),
+      }
+      presence?.add(noted, presenceTtlSeconds).catch(ignoreHint)
+    },
+    onClosed(socket) {
+      wheel.remove(socket)
+      presence?.remove(socket.user, socket.connection, cannon).catch(ignoreHint)
+      if (wheel.size === 0) emptied?.()
+    },
+  }
+
+  function ignoreHint(error: unknown): void {
+    log.debug({ err: error }, 'presence not noted')
+  }
+
+  function authenticate(text: string | undefined): AccessToken {
+    const verdict = tokens.verify(text ?? '', ['access', 'legalhold-access'])
+    if (verdict.ok) return verdict.token
+    throw new ApiError(
+      verdict.reason === 'wrong-type' ? kitErrors.accessDenied : kitErrors.unauthorized,
+    )
+  }
+
+  function admit(): void {
+    if (isDraining) throw new Unavailable('cannon is stopping', { retryAfterSeconds: 1 })
+    if (wheel.size >= config.largestSockets) throw new Unavailable('too many sockets')
+  }
+
+  function createSocket(
+    { user, connection }: AccessToken,
+    client: ClientId | undefined,
+    protocol: SocketProtocol,
+  ): LiveSocket {
+    const socket = new LiveSocket({ user, client, connection }, protocol, socketDeps)
+    wheel.add(socket)
+    return socket
+  }
+
+  /** Attached before the upgrade is answered: nothing that comes later is missed. */
+  async function attach(socket: LiveSocket): Promise<void> {
+    try {
+      await socket.attach()
+    } catch (error) {
+      socket.close(1001, '')
+      throw error
+    }
+  }
+
+  async function openAwait({
+    token,
+    query,
+  }: Pick<SocketRequest<typeof awaitSocket>, 'token' | 'query'>): Promise<Opened> {
+    const access = authenticate(token)
+    admit()
+    const socket = createSocket(access, query.client, awaitProtocol)
+    await attach(socket)
+    return (webSocket) => socket.opened(webSocket)
+  }
+
+  async function openEvents(opening: SocketRequest<typeof eventsSocket>): Promise<Opened> {
+    const { token, query, request } = opening
+    const access = authenticate(token)
+    if (!config.consumableNotifications) throw new ApiError(kitErrors.notFound)
+    admit()
+    const syncMarker = request.version >= 9 ? query.sync_marker : undefined
+    const { client } = query
+    if (client === undefined) {
+      const protocol = eventsProtocol({ queue: undefined, syncMarker: undefined, acknowledgements })
+      const socket = createSocket(access, undefined, protocol)
+      await attach(socket)
+      return (webSocket) => socket.opened(webSocket)
+    }
+    // What the client acknowledged a moment ago, on another socket, must not come again.
+    await acknowledgements.flush()
+    const { body } = await gundeck.openQueue({ params: { user: access.user, client } })
+    if (body.queue === undefined) throw new ApiError(kitErrors.notFound)
+    const queue = { ...body.queue, client }
+    const protocol = eventsProtocol({ queue, syncMarker, acknowledgements })
+    const socket = createSocket(access, client, protocol)
+    socket.startAfter(queue.cursor)
+    return (webSocket) => socket.opened(webSocket)
+  }
+
+  const workers = [link, wheel].map((worker) =>
+    worker
+      .run(stopping.signal)
+      .catch((error: unknown) => log.fatal({ err: error }, 'worker ended')),
+  )
+
+  return {
+    name: 'cannon',
+    routes: routes(deliveriesApi, deliverHandlers({ link })),
+    sockets: [
+      socketRoute('await', awaitSocket, openAwait),
+      socketRoute('websocket', websocketSocket, openAwait),
+      socketRoute('events', eventsSocket, openEvents),
+    ],
+    async missing() {
+      return link.silenceMs() > longestSilenceMs ? ['gundeck'] : []
+    },
+    async drain() {
+      if (isDraining) return
+      isDraining = true
+      const sockets = [...wheel.items()]
+      const { promise, resolve } = Promise.withResolvers<void>()
+      emptied = resolve
+      if (wheel.size === 0) resolve()
+      log.info({ sockets: sockets.length }, 'closing sockets')
+      await closeSpread(sockets, (socket) => socket.close(1001, ''), config.drain, clock)
+      // Clients answer the close within a round trip; those that do not are not waited for long.
+      await Promise.race([promise, clock.sleep(2000)])
+      await acknowledgements.flush()
+    },
+    async [Symbol.asyncDispose]() {
+      for (const socket of wheel.items()) socket.terminate()
+      stopping.abort()
+      await Promise.all(workers)
+    },
+  }
+}
