@@ -86,7 +86,7 @@ export function loadVersion(version: number): LoadedVersion {
     $defs: Object.fromEntries(
       Object.entries(schemas).map(([name, schema]) => [
         name,
-        rewrite(isConversation(name) ? withNulls(schema) : (corrected[name] ?? schema)),
+        rewrite(amended(name, corrected[name] ?? schema)),
       ]),
     ),
   })
