@@ -31,7 +31,8 @@ export async function newUser(
   const self = await client.register({ email, password, name, code })
   const devices: string[] = []
   for (let i = 0; i < deviceCount; i += 1) {
-    devices.push(await client.registerDevice(i === 0 ? {} : { password }))
+    // A session is bound to one device.
+    devices.push(await client.registerDevice(i === 0 ? {} : { password, isBound: false }))
   }
   return { client, id: self.qualified_id, devices }
 }
