@@ -1,127 +1,209 @@
 import { randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { mkdir, open, readFile, readdir, rename, rm, stat, unlink } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import {
+  mkdir,
+  open,
+  opendir,
+  readFile,
+  readdir,
+  rename,
+  rm,
+  unlink,
+  type FileHandle,
+} from 'node:fs/promises'
+import { dirname, join, relative } from 'node:path'
 import { z } from 'zod'
 import { Unavailable } from '../../contract/error.ts'
 import type { ObjectMetadata, ObjectStore, StoredObject } from '../../ports/objects.ts'
 
-/** What lies beside the content. The content is there before it, so an object is never half. */
+/** An object is this file; the content that it names was complete and synced before. */
 const Description = z.object({
+  key: z.string(),
+  content: z.uuid(),
   metadata: z.record(z.string(), z.string()),
   sizeBytes: z.int(),
   createdMs: z.number(),
 })
+type Description = z.infer<typeof Description>
 
-const suffix = '.json'
-const uploadsFolder = '.uploads'
+const draftsFolder = '.drafts'
+const keyPattern = /^[A-Za-z0-9_][A-Za-z0-9_.-]*(\/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$/
+/** No key has a tilde in it, so no key looks like a file of another one. */
+const descriptionSuffix = '~.json'
 
 /**
- * Objects as files below `root`: the content under its key, its description beside it. Both are
- * written elsewhere, synced and then given their names; a description without content or a content
- * without description is no object.
+ * Objects as files below `root`: for the key `v3/a` the description `v3/a~.json` and the content
+ * `v3/a~<uuid>` that it names. Both are written elsewhere, synced and then given their names; the
+ * rename of the description is the moment at which an object appears or changes.
  */
 export async function openFilesystem(options: {
   root: string
   nowMs: () => number
 }): Promise<ObjectStore> {
   const { root, nowMs } = options
-  const uploads = join(root, uploadsFolder)
-  // What a crash left unfinished belongs to nobody.
-  await rm(uploads, { recursive: true, force: true })
-  await mkdir(uploads, { recursive: true })
+  const drafts = join(root, draftsFolder)
 
   const pathOf = (key: string): string => {
-    if (!/^[A-Za-z0-9_][A-Za-z0-9_.-]*(\/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$/.test(key)) {
-      throw new Error('an object key is made of plain names between slashes')
+    if (!keyPattern.test(key)) {
+      throw new TypeError('an object key is made of plain names between slashes')
     }
     return join(root, key)
   }
+  const descriptionPath = (key: string): string => pathOf(key) + descriptionSuffix
+  const contentPath = ({ key, content }: Description): string => `${pathOf(key)}~${content}`
 
-  async function describe(key: string): Promise<StoredObject | undefined> {
-    const text = await readFile(pathOf(key) + suffix, 'utf8').catch(absent)
+  async function describe(key: string): Promise<Description | undefined> {
+    const text = await readFile(descriptionPath(key), 'utf8').catch(absent)
     return text === undefined ? undefined : Description.parse(JSON.parse(text))
   }
 
-  /** Writes a file that appears under its name whole, and survives a power cut. */
-  async function writeWhole(
+  async function writeSynced(
     path: string,
-    write: (handle: Awaited<ReturnType<typeof open>>) => Promise<void>,
+    write: (file: FileHandle) => Promise<void>,
   ): Promise<void> {
-    const draft = join(uploads, randomUUID())
+    const file = await open(path, 'wx', 0o600)
     try {
-      const handle = await open(draft, 'wx', 0o600)
-      try {
-        await write(handle)
-        await handle.sync()
-      } finally {
-        await handle.close()
-      }
-      await mkdir(dirname(path), { recursive: true })
-      await rename(draft, path)
-      await syncFolder(dirname(path))
-    } catch (error) {
-      await rm(draft, { force: true })
-      throw error
+      await write(file)
+      await file.sync()
+    } finally {
+      await file.close()
     }
   }
 
-  const writeDescription = (key: string, description: z.infer<typeof Description>): Promise<void> =>
-    writeWhole(pathOf(key) + suffix, async (handle) => {
-      await handle.writeFile(JSON.stringify(description))
-    })
+  async function writeDescription(description: Description): Promise<string> {
+    const draft = join(drafts, `${randomUUID()}.json`)
+    await writeSynced(draft, (file) => file.writeFile(JSON.stringify(description)))
+    return draft
+  }
 
+  /** Writes `content` to a draft; it has to be as long as was said. */
+  async function writeContent(
+    draft: string,
+    content: AsyncIterable<Uint8Array>,
+    sizeBytes: number,
+  ): Promise<void> {
+    await writeSynced(draft, async (file) => {
+      let written = 0
+      for await (const chunk of content) {
+        written += chunk.length
+        if (written > sizeBytes) break
+        await file.writeFile(chunk)
+      }
+      if (written !== sizeBytes) {
+        throw new RangeError(`the content is not ${String(sizeBytes)} bytes long`)
+      }
+    })
+  }
+
+  /** Makes the folder; one that a power cut takes away would take what is in it along. */
+  async function makeFolder(path: string): Promise<void> {
+    const first = await mkdir(path, { recursive: true, mode: 0o700 })
+    if (first === undefined) return
+    for (let made = path; made.length >= first.length; made = dirname(made)) {
+      await syncFolder(dirname(made))
+    }
+  }
+
+  /** A draft of a description names the content of a put that may not have come to its end. */
+  async function clearDrafts(): Promise<void> {
+    for (const name of (await readdir(drafts).catch(absent)) ?? []) {
+      if (!name.endsWith('.json')) continue
+      const draft = parseDescription(await readFile(join(drafts, name), 'utf8'))
+      if (draft === undefined) continue
+      const current = await describe(draft.key)
+      if (current?.content !== draft.content) await unlink(contentPath(draft)).catch(absent)
+    }
+    await rm(drafts, { recursive: true, force: true })
+    await makeFolder(drafts)
+  }
+
+  async function removeObject(key: string): Promise<boolean> {
+    const description = await describe(key)
+    if (description === undefined) return false
+    const isMine = await unlink(descriptionPath(key)).then(() => true, absent)
+    if (isMine !== true) return false
+    await unlink(contentPath(description)).catch(absent)
+    await syncFolder(dirname(descriptionPath(key)))
+    return true
+  }
+
+  await clearDrafts()
   return {
     async put(key, content, { sizeBytes, metadata }) {
-      const path = pathOf(key)
-      await asUnavailable(async () => {
-        await writeWhole(path, async (handle) => {
-          let written = 0
-          for await (const chunk of content) {
-            written += chunk.length
-            if (written > sizeBytes) break
-            await handle.writeFile(chunk)
+      const folder = dirname(pathOf(key))
+      const created = { key, content: randomUUID(), metadata, sizeBytes, createdMs: nowMs() }
+      const draft = join(drafts, created.content)
+      let description: string | undefined
+      let replaced: Description | undefined
+      await asUnavailable('store an object', async () => {
+        try {
+          await writeContent(draft, content, sizeBytes)
+          await makeFolder(folder)
+          description = await writeDescription(created)
+          await rename(draft, contentPath(created))
+          replaced = await describe(key)
+          await rename(description, descriptionPath(key))
+        } catch (error) {
+          for (const path of [draft, contentPath(created), description]) {
+            if (path !== undefined) await rm(path, { force: true })
           }
-          if (written !== sizeBytes) {
-            throw new Error(`the content is not ${String(sizeBytes)} bytes long`)
-          }
-        })
-        await writeDescription(key, { metadata, sizeBytes, createdMs: nowMs() })
+          throw error
+        }
+        await syncFolder(folder)
+        if (replaced !== undefined) await unlink(contentPath(replaced)).catch(absent)
       })
     },
-    head: describe,
-    async get(key, range) {
-      const description = await describe(key)
-      if (description === undefined) return undefined
-      const size = await stat(pathOf(key)).catch(absent)
-      if (size === undefined) return undefined
-      const bounds = range === undefined ? {} : { start: range.first, end: range.last }
-      return {
-        ...description,
-        content: readLazily(() => createReadStream(pathOf(key), bounds)),
-      }
-    },
-    async replaceMetadata(key, metadata: ObjectMetadata) {
-      const description = await describe(key)
-      if (description === undefined) return false
-      await asUnavailable(() => writeDescription(key, { ...description, metadata }))
-      return true
-    },
-    remove: (key) => removeObject(pathOf(key)),
-    async expire(prefix, olderThanMs) {
-      const folder = pathOf(prefix.replace(/\/$/, ''))
-      const names = (await readdir(folder).catch(absent)) ?? []
-      let removed = 0
-      for (const name of names) {
-        if (!name.endsWith(suffix)) continue
-        const key = `${prefix.replace(/\/$/, '')}/${name.slice(0, -suffix.length)}`
+    head: (key) => asUnavailable('look up an object', async () => stored(await describe(key))),
+    get: (key, range) =>
+      asUnavailable('read an object', async () => {
         const description = await describe(key)
-        if (description === undefined || description.createdMs >= olderThanMs) continue
-        if (await removeObject(pathOf(key))) removed += 1
-      }
-      return removed
-    },
+        const object = stored(description)
+        if (description === undefined || object === undefined) return undefined
+        const bounds = range === undefined ? {} : { start: range.first, end: range.last }
+        const path = contentPath(description)
+        return { ...object, content: readLazily(() => createReadStream(path, bounds)) }
+      }),
+    replaceMetadata: (key, metadata: ObjectMetadata) =>
+      asUnavailable('change an object', async () => {
+        const description = await describe(key)
+        if (description === undefined) return false
+        await rename(await writeDescription({ ...description, metadata }), descriptionPath(key))
+        await syncFolder(dirname(descriptionPath(key)))
+        return true
+      }),
+    remove: (key) => asUnavailable('remove an object', () => removeObject(key)),
+    expire: (prefix, olderThanMs) =>
+      asUnavailable('remove old objects', async () => {
+        const folder = await opendir(pathOf(prefix.replace(/\/$/, '')), { recursive: true }).catch(
+          absent,
+        )
+        let removed = 0
+        for await (const entry of folder ?? []) {
+          if (!entry.name.endsWith(descriptionSuffix)) continue
+          const path = relative(root, join(entry.parentPath, entry.name))
+          const key = path.slice(0, -descriptionSuffix.length)
+          const description = await describe(key)
+          if (description === undefined || description.createdMs >= olderThanMs) continue
+          if (await removeObject(key)) removed += 1
+        }
+        return removed
+      }),
     [Symbol.asyncDispose]: () => Promise.resolve(),
+  }
+}
+
+function stored(description: Description | undefined): StoredObject | undefined {
+  if (description === undefined) return undefined
+  const { sizeBytes, metadata, createdMs } = description
+  return { sizeBytes, metadata, createdMs }
+}
+
+/** Undefined for one that was cut off before it was synced. */
+function parseDescription(text: string): Description | undefined {
+  try {
+    return Description.parse(JSON.parse(text))
+  } catch {
+    return undefined
   }
 }
 
@@ -130,14 +212,6 @@ async function* readLazily(
   openStream: () => AsyncIterable<Buffer>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   yield* openStream()
-}
-
-/** The description goes first: without it there is no object. */
-async function removeObject(path: string): Promise<boolean> {
-  const hadDescription = await unlink(path + suffix).then(() => true, absent)
-  await unlink(path).catch(absent)
-  if (hadDescription === true) await syncFolder(dirname(path))
-  return hadDescription === true
 }
 
 async function syncFolder(path: string): Promise<void> {
@@ -154,15 +228,15 @@ function absent(error: NodeJS.ErrnoException): undefined {
   throw error
 }
 
+const passing = new Set(['ENOSPC', 'EDQUOT', 'EIO', 'EROFS', 'EMFILE', 'ENFILE'])
+
 /** A full or failing disk is a state that passes, not a defect. */
-async function asUnavailable<T>(work: () => Promise<T>): Promise<T> {
+async function asUnavailable<T>(attempted: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (cause) {
-    const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
-    if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EIO' || code === 'EROFS') {
-      throw new Unavailable('store an object', { cause })
-    }
+    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
+    if (passing.has(code)) throw new Unavailable(attempted, { cause })
     throw cause
   }
 }
