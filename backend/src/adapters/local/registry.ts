@@ -12,15 +12,19 @@ export function localRegistry(listed: readonly Instance[] = []): Registry {
   const queues = new Map<string, Promise<void>>()
   let lastToken = 0n
 
-  const view = (service: string): Instance[] =>
-    [...listed, ...registered.values()].filter((instance) => instance.service === service)
+  const keyOf = ({ service, id }: Instance): string => `${service} ${id}`
+  /** One that is listed and registers itself is there once, as it says of itself. */
+  const view = (service: string): Instance[] => {
+    const others = listed.filter((instance) => !registered.has(keyOf(instance)))
+    return [...others, ...registered.values()].filter((instance) => instance.service === service)
+  }
   const tell = (service: string): void => {
     for (const changed of watchers.get(service) ?? []) changed(view(service))
   }
 
   return {
     async register(instance) {
-      const key = `${instance.service} ${instance.id}`
+      const key = keyOf(instance)
       registered.set(key, instance)
       tell(instance.service)
       return {
@@ -36,6 +40,7 @@ export function localRegistry(listed: readonly Instance[] = []): Registry {
     },
     instances: view,
     watch(service, changed, signal) {
+      if (signal.aborted) return
       const set = watchers.get(service) ?? new Set()
       watchers.set(service, set)
       set.add(changed)
