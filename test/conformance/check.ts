@@ -128,6 +128,8 @@ const mlsKeys = new Set(['group_id', 'epoch', 'epoch_timestamp', 'cipher_suite']
 
 function amended(name: string, schema: Json): Json {
   if (isConversation(name)) return withNulls(schema)
+  // Which of its keys are there follows from the kind of redirect.
+  if (name.startsWith('DomainRedirectResponse')) return { ...schema, required: ['domain_redirect'] }
   // What an event holds follows from its type; `contract/events` declares it.
   if (name !== 'Event') return schema
   return { ...schema, properties: { ...(schema['properties'] as Json), data: {} } }
@@ -172,12 +174,14 @@ function knownLabels(): ReadonlySet<string> {
 /** Labels that upstream answers and its clients act on, but that its documents leave out. */
 const undocumentedLabels = [
   '400 invalid-handle',
+  '403 client-error',
   '403 property-key-too-large',
   '403 property-value-too-large',
   '403 same-binding-team-users',
   '403 too-many-properties',
   '409 client-feature-cannot-be-removed',
   '409 handle-exists',
+  '429 client-error',
 ]
 let labels: ReadonlySet<string> | undefined
 
