@@ -107,7 +107,7 @@ export async function startMessaging(options: MessagingOptions = {}): Promise<Me
     cannon,
     db,
     url: server.url,
-    token: (user, connection = '1', client = undefined) =>
+    token: (user, connection = '1', client) =>
       signer.sign({
         type: 'access',
         user,
