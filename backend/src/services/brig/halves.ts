@@ -33,6 +33,9 @@ export interface People {
   listContacts(user: UserId): Promise<UserId[]>
   /** Brings search up to date with the user; takes deleted ones out. Never rejects. */
   index(user: User): Promise<void>
-  /** Removes devices, connections and properties of a deleted user, without events. */
+  /**
+   * Removes devices, connections and properties of a deleted user. Those who had not yet answered
+   * the user's request for a connection learn that it is cancelled; there are no other events.
+   */
   forget(user: UserId): Promise<void>
 }

@@ -46,10 +46,10 @@ export interface TestCall {
 export type TestPeople = Awaited<ReturnType<typeof startTestPeople>>
 
 /** The people half of brig over HTTP, with a real store and neighbours that note what they hear. */
-export async function startTestPeople(given: { config?: unknown; file?: string } = {}) {
+export async function startTestPeople(given: { config?: unknown } = {}) {
   const clock = fakeClock()
   const ids = systemIds()
-  const db = await openSqlite({ file: given.file ?? ':memory:', nowMs: () => clock.nowMs() })
+  const db = await openSqlite({ file: ':memory:', nowMs: () => clock.nowMs() })
   await db.open([...peopleTables, usersTable])
   const users = userStore(db, clock)
   const config = PeopleConfig.parse(given.config ?? {})
@@ -166,7 +166,7 @@ export async function startTestPeople(given: { config?: unknown; file?: string }
       status: response.status,
       headers: response.headers,
       text: replyText,
-      body: isJson ? JSON.parse(replyText) : undefined,
+      body: isJson && replyText !== '' ? JSON.parse(replyText) : undefined,
     }
   }
 

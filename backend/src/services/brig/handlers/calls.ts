@@ -30,11 +30,11 @@ export function callHandlers(deps: {
       const shuffled = shuffle(turn.uris)
       const uris = query.limit === undefined ? shuffled : limitRelays(shuffled, query.limit)
       const expires = Math.floor(clock.nowMs() / 1000) + credentialSeconds
-      const credential = turnCredential(caller.user, turn.secret, expires)
+      const { username, credential } = turnCredential(caller.user, turn.secret, expires)
       return Promise.resolve({
         status: 200,
         body: {
-          ice_servers: shuffle(uris).map((uri) => ({ urls: [uri], ...credential })),
+          ice_servers: shuffle(uris).map((uri) => ({ urls: [uri], username, credential })),
           ttl: configSeconds,
         },
       })

@@ -17,30 +17,30 @@ export function prekeyHandlers(deps: {
 }): Handlers<typeof prekeysApi> {
   const { clients, prekeys, domain } = deps
 
-  /** Undefined for devices that do not exist. */
-  async function claimEach(user: UserId, devices: readonly ClientId[]) {
-    const unique = [...new Set(devices)]
-    return Promise.all(
-      unique.map(async (client) => ({ client, prekey: await prekeys.claim(user, client) })),
+  /** A key of each device that exists; of those in `only`, where that is given. */
+  async function claimEach(user: UserId, only?: readonly ClientId[]) {
+    const wanted = new Set(only)
+    const { clients: existing } = await clients.list(user)
+    const claimed = await Promise.all(
+      existing
+        .filter(({ id }) => only === undefined || wanted.has(id))
+        .map(async ({ id }) => ({ client: id, prekey: await prekeys.claim(user, id) })),
     )
+    // A device that is being removed has lost its keys already.
+    return claimed.flatMap(({ client, prekey }) => (prekey ? [{ client, prekey }] : []))
   }
 
   return {
     async claimPrekeysOfUser({ params }) {
       if (params.domain !== domain) throw new ApiError(kitErrors.notFound)
-      const roster = await clients.list(params.user)
-      const claimed = await claimEach(
-        params.user,
-        roster.clients.map(({ id }) => id),
-      )
-      const found = claimed.flatMap(({ client, prekey }) => (prekey ? [{ client, prekey }] : []))
-      return { status: 200, body: { user: params.user, clients: found } }
+      const claimed = await claimEach(params.user)
+      return { status: 200, body: { user: params.user, clients: claimed } }
     },
     async claimPrekeyOfClient({ params }) {
       const { user, client } = params
-      const prekey = params.domain === domain ? await prekeys.claim(user, client) : undefined
-      if (prekey === undefined) throw new ApiError(kitErrors.notFound)
-      return { status: 200, body: { client, prekey } }
+      const [claimed] = params.domain === domain ? await claimEach(user, [client]) : []
+      if (claimed === undefined) throw new ApiError(kitErrors.notFound)
+      return { status: 200, body: claimed }
     },
     async claimPrekeys({ body }) {
       const wanted = Object.entries(body).flatMap(([userDomain, users]) =>
@@ -59,10 +59,10 @@ export function prekeyHandlers(deps: {
           failed.push(id)
           continue
         }
-        const ofUser = await claimEach(id.id, devices)
-        claimed[id.id] = Object.fromEntries(
-          ofUser.map(({ client, prekey }) => [client, prekey ?? null]),
-        )
+        const ofUser: Record<ClientId, Prekey | null> = {}
+        for (const client of devices) ofUser[client] = null
+        for (const { client, prekey } of await claimEach(id.id, devices)) ofUser[client] = prekey
+        claimed[id.id] = ofUser
       }
       return {
         status: 200,
