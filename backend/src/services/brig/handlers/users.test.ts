@@ -52,11 +52,6 @@ describe('the profile of a user', () => {
     }
   })
 
-  it('can be asked for without its content', async () => {
-    const ask = (user: string) => brig.call('HEAD', `/users/${domain}/${user}`, { as: alice })
-    expect([(await ask(bob)).status, (await ask(newId())).status]).toEqual([200, 404])
-  })
-
   it('is refused for what is no id', async () => {
     expect((await get(`/users/${domain}/bob`)).status).toBe(400)
     expect((await get(`/users/x/${bob}`)).status).toBe(400)
