@@ -107,8 +107,11 @@ export function createQueues(deps: {
       oneAtATime(user, async () => {
         const before = await cursors.get(user, client)
         if (before?.isAcknowledging === isAcknowledging) return
-        // Its queue begins here: what was written before was not for a client that acknowledges.
-        const cursor = isAcknowledging ? inboxes.position(user) : undefined
+        // Its queue begins here: what was written before was not for a client that acknowledges. An
+        // inbox that was quiet for weeks, or never used, stands so far back that it would look as
+        // if rows had expired; only what is being written now can lie above it.
+        const recent = positionAfter(ticksOfMs(clock.nowMs() - idleCursorMs))
+        const cursor = isAcknowledging ? latest(inboxes.position(user), recent) : undefined
         await cursors.put(
           user,
           { client, isAcknowledging, cursor, acknowledged: [] },
