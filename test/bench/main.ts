@@ -60,6 +60,7 @@ switch (name) {
   case 'start':
     await benchStart()
     break
+  case undefined:
   default:
     talk(usage)
     process.exitCode = 2

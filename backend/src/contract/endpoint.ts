@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import type { z } from 'zod'
 import type { ErrorDeclaration } from './error.ts'
 import type { ClientId, ConnectionId, UserId } from './ids.ts'
 

@@ -58,5 +58,5 @@ export function socketRoute<D extends SocketDeclaration>(
   endpoint: D,
   open: SocketHandler<D>,
 ): SocketRoute {
-  return { name, endpoint, open: open as SocketHandler<SocketDeclaration> }
+  return { name, endpoint, open }
 }

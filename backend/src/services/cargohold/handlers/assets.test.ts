@@ -87,9 +87,9 @@ async function* body(content: string, settings: object, lengthBytes = content.le
 
 type Handlers = ReturnType<typeof assetHandlers>
 /** Calls a handler with the parts it reads. */
-async function call<K extends keyof Handlers>(
+async function call(
   handlers: Handlers,
-  name: K,
+  name: keyof Handlers,
   input: object,
 ): Promise<{ status: number; body?: never }> {
   const handler = handlers[name] as unknown as (
