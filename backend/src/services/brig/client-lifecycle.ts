@@ -109,6 +109,7 @@ export function clientLifecycle(deps: ClientLifecycleDeps): ClientLifecycle {
   ): Promise<{ client: Client; isFurther: boolean }> {
     const { id } = wanted
     let isChecked = false
+    let isPrepared = false
     for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
       const roster = await clients.list(user)
       const plan = planRegistration(roster.clients, wanted, deps.maxPermanentClients)
@@ -116,7 +117,14 @@ export function clientLifecycle(deps: ClientLifecycleDeps): ClientLifecycle {
         await requirePassword(accounts, user, by.password)
         isChecked = true
       }
-      if (plan.isTooMany) throw new ApiError(clientErrors.tooManyClients)
+      if (plan.isTooMany) {
+        // Others were faster. What was made ready would wait for a device that never comes.
+        if (isPrepared && plan.previous === undefined) {
+          await gundeck.closeClientInbox({ params: { user, client: id } })
+          await prekeys.removeAll(user, id)
+        }
+        throw new ApiError(clientErrors.tooManyClients)
+      }
       const mlsPublicKeys = addMlsPublicKeys(
         plan.previous?.mlsPublicKeys ?? {},
         wanted.mlsPublicKeys,
@@ -130,6 +138,7 @@ export function clientLifecycle(deps: ClientLifecycleDeps): ClientLifecycle {
       // sent to it be erased before it was read.
       await prekeys.add(user, id, wanted.prekeys)
       await openInbox(user, id, wanted.capabilities)
+      isPrepared = true
       const { prekeys: _prekeys, ...fields } = wanted
       const client: Client = { ...fields, createdMs: clock.nowMs(), mlsPublicKeys }
       if (await clients.register(user, roster, client, plan.previous)) {

@@ -17,6 +17,7 @@ const put = (client: ClientId, body: unknown) =>
   brig.call('PUT', `/clients/${client}`, { as: alice, body })
 const remove = (client: ClientId, body: unknown = {}) =>
   brig.call('DELETE', `/clients/${client}`, { as: alice, body })
+const clientOf = (input: unknown) => (input as { params: { client: string } }).params.client
 const listIds = async (as = alice) => {
   const { body } = await brig.call('GET', '/clients', { as })
   return (body as { id: string }[]).map(({ id }) => id)
@@ -127,7 +128,11 @@ describe('registering a device', () => {
     for (const { body } of refused) {
       expect(body).toMatchObject({ code: 403, label: 'too-many-clients' })
     }
-    expect(await listIds()).toHaveLength(7)
+    const registered = await listIds()
+    expect(registered).toHaveLength(7)
+    const inboxes = new Set(brig.callsOf('openClientInbox').map(clientOf))
+    for (const closed of brig.callsOf('closeClientInbox')) inboxes.delete(clientOf(closed))
+    expect([...inboxes].toSorted()).toEqual(registered.toSorted())
     expect((await post(newClientBody({ type: 'temporary' }))).status).toBe(201)
     const known = bodies.find((_, index) => replies[index]?.status === 201)
     expect((await post(known)).status).toBe(201)
