@@ -1,5 +1,6 @@
 import { open, readFile, rename, writeFile, type FileHandle } from 'node:fs/promises'
 import { z } from 'zod'
+import { Unavailable } from '../../contract/error.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { Ids } from '../../platform/ids.ts'
 import type { Mail, MailSender } from '../../ports/mail.ts'
@@ -56,7 +57,7 @@ export async function openMailbox(options: {
           headers: {},
           ...mail,
         }
-        await handle.appendFile(`${JSON.stringify(kept)}\n`)
+        await asUnavailable(() => handle.appendFile(lineOf(kept)))
         mails.push(kept)
         if (mails.length >= 2 * maxMails) {
           mails = mails.slice(-maxMails)
@@ -81,6 +82,17 @@ export async function openMailbox(options: {
   }
 }
 
+/** The break comes first, so that a line which a full disk or a crash cut off spoils no other. */
+const lineOf = (mail: KeptMail): string => `\n${JSON.stringify(mail)}`
+
+async function asUnavailable(work: () => Promise<void>): Promise<void> {
+  try {
+    await work()
+  } catch (cause) {
+    throw new Unavailable('keep a mail', { cause })
+  }
+}
+
 async function readMails(file: string): Promise<KeptMail[]> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return ''
@@ -90,7 +102,7 @@ async function readMails(file: string): Promise<KeptMail[]> {
     try {
       return [KeptMail.parse(JSON.parse(line))]
     } catch {
-      // The empty last line, or one that a crash cut off.
+      // The empty first line, or one that was cut off.
       return []
     }
   })
@@ -98,7 +110,7 @@ async function readMails(file: string): Promise<KeptMail[]> {
 
 async function rewrite(file: string, mails: readonly KeptMail[]): Promise<FileHandle> {
   const draft = `${file}.new`
-  await writeFile(draft, mails.map((mail) => `${JSON.stringify(mail)}\n`).join(''), { mode: 0o600 })
+  await writeFile(draft, mails.map(lineOf).join(''), { mode: 0o600 })
   await rename(draft, file)
   return open(file, 'a')
 }

@@ -2,9 +2,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { KeptMail, Mailbox } from './mailbox.ts'
 
 /**
- * The mailbox for people and for test clients: `GET /` is a page, `GET /mails?to=` is JSON
- * (`{mails: KeptMail[]}`, oldest first), `DELETE /mails` empties it. Answers false when the path is
- * not one of these.
+ * The mailbox for people and for test clients: `GET /` is a page, `GET /mails/<id>` one of a mail,
+ * `GET /mails?to=` is JSON (`{mails: KeptMail[]}`, oldest first), `DELETE /mails` empties it. Answers
+ * false when the path is not one of these.
  */
 export function serveMailbox(
   mailbox: Mailbox,
@@ -13,7 +13,12 @@ export function serveMailbox(
 ): boolean {
   const url = new URL(request.url ?? '/', 'http://mailbox')
   if (request.method === 'GET' && url.pathname === '/') {
-    send(response, 200, 'text/html; charset=utf-8', page(mailbox.list().toReversed()))
+    send(response, 200, 'text/html; charset=utf-8', listPage(mailbox.list().toReversed()))
+    return true
+  }
+  const mail = mailbox.list().find(({ id }) => url.pathname === `/mails/${id}`)
+  if (request.method === 'GET' && mail !== undefined) {
+    send(response, 200, 'text/html; charset=utf-8', mailPage(mail))
     return true
   }
   if (url.pathname !== '/mails') return false
@@ -57,43 +62,63 @@ const style = `
   body { font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem }
   h1 { font-size: 1.4rem; margin: 0 }
   p.hint { opacity: .7; margin: .2rem 0 1.5rem }
-  details { border: 1px solid var(--line); border-radius: 8px; margin: .6rem 0; padding: .6rem .9rem }
-  summary { cursor: pointer; display: flex; gap: 1rem; justify-content: space-between; flex-wrap: wrap }
-  summary b { font-weight: 600 }
-  summary span { opacity: .7; font-size: .9rem }
+  ul { list-style: none; margin: 0; padding: 0 }
+  li { border: 1px solid var(--line); border-radius: 8px; margin: .6rem 0; padding: .6rem .9rem;
+    display: flex; gap: 1rem; justify-content: space-between; flex-wrap: wrap }
+  li span { opacity: .7; font-size: .9rem }
   code.code { font-size: 1.15rem; letter-spacing: .15em; font-weight: 600 }
-  pre { white-space: pre-wrap; overflow-wrap: anywhere; font: inherit; margin: .8rem 0 .2rem }
+  pre { white-space: pre-wrap; overflow-wrap: anywhere; font: inherit }
 `
 
-function page(mails: readonly KeptMail[]): string {
-  const list =
-    mails.length === 0
-      ? '<p>No mail yet. Register somebody, and the code appears here.</p>'
-      : mails.map(item).join('\n')
-  return `<!doctype html>
+/** Both pages are whole by themselves: nothing is loaded from elsewhere, and no script runs. */
+const page = (title: string, head: string, body: string): string => `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="refresh" content="5">
-<title>Mailbox: Tricord</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">${head}
+<title>${escapeHtml(title)}: Tricord</title>
 <style>${style}</style>
 </head>
 <body>
-<h1>Mailbox</h1>
-<p class="hint">Mails that would have been sent, newest first. Nothing leaves this machine. As JSON: <code>/mails?to=ADDRESS</code></p>
-${list}
+${body}
 </body>
 </html>
 `
+
+function listPage(mails: readonly KeptMail[]): string {
+  const list =
+    mails.length === 0
+      ? '<p>No mail yet. Register somebody, and the code appears here.</p>'
+      : `<ul>\n${mails.map(item).join('\n')}\n</ul>`
+  return page(
+    'Mailbox',
+    '\n<meta http-equiv="refresh" content="5">',
+    `<h1>Mailbox</h1>
+<p class="hint">Mails that would have been sent, newest first. Nothing leaves this machine.
+As JSON: <code>/mails?to=ADDRESS</code></p>
+${list}`,
+  )
 }
 
-function item(mail: KeptMail): string {
-  const code = mail.headers['X-Zeta-Code']
-  const shown = code === undefined ? '' : ` <code class="code">${escapeHtml(code)}</code>`
-  const time = mail.received.replace('T', ' ').replace(/\..*$/, ' UTC')
-  return `<details>
-<summary><b>${escapeHtml(mail.subject)}</b>${shown}<span>${escapeHtml(mail.to)}, ${escapeHtml(time)}</span></summary>
+const item = (mail: KeptMail): string => `<li>
+<a href="/mails/${escapeHtml(mail.id)}">${escapeHtml(mail.subject)}</a>${codeOf(mail)}
+<span>${escapeHtml(mail.to)}, ${timeOf(mail)}</span>
+</li>`
+
+const mailPage = (mail: KeptMail): string =>
+  page(
+    mail.subject,
+    '',
+    `<h1>${escapeHtml(mail.subject)}</h1>
+<p class="hint">To ${escapeHtml(mail.to)}, from ${escapeHtml(mail.from)}, ${timeOf(mail)}${codeOf(mail)}</p>
 <pre>${escapeHtml(mail.text)}</pre>
-</details>`
+<p><a href="/">All mails</a></p>`,
+  )
+
+function codeOf(mail: KeptMail): string {
+  const code = mail.headers['X-Zeta-Code']
+  return code === undefined ? '' : ` <code class="code">${escapeHtml(code)}</code>`
 }
+
+const timeOf = (mail: KeptMail): string =>
+  escapeHtml(mail.received.replace('T', ' ').replace(/\..*$/, ' UTC'))
