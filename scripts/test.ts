@@ -70,7 +70,14 @@ for (const check of args.length === 0 ? checks : []) {
   if ((await run(check.command)) === 0) counts.passed += 1
   else counts.failed += 1
 }
+const results = join(import.meta.dirname, '../test-results')
+if (args.length === 0) await rm(results, { recursive: true, force: true })
 const tests = await runVitest(args)
+if (args.length === 0) {
+  console.log('\n> conformance')
+  if ((await run(['node', 'test/conformance/report.ts'])) === 0) counts.passed += 1
+  else counts.failed += 1
+}
 counts.passed += tests.passed
 counts.failed += tests.failed
 counts.skipped += tests.skipped
