@@ -25,6 +25,9 @@ export interface Emails {
   release(user: User, email: Email): Promise<void>
 }
 
+const hasKey = (email: Email | undefined, key: string): boolean =>
+  email !== undefined && emailKey(email) === key
+
 export function createEmails(deps: {
   domain: Domain
   users: UserStore
@@ -37,12 +40,14 @@ export function createEmails(deps: {
   const emails: Emails = {
     async find(email) {
       const key = emailKey(email)
-      const user = await claims.findClaimant(key)
-      if (user?.email !== undefined && emailKey(user.email) === key) return user
-      const waiting = user?.emailUnvalidated
-      if (user === undefined || waiting === undefined || emailKey(waiting) !== key) return undefined
-      // The claim was made, so the code was right; then something stopped us. Go on from there.
-      const verified = await emails.verify(user, waiting)
+      const claimant = await claims.findClaimant(key)
+      if (claimant === undefined) return undefined
+      const { user, isHeld } = claimant
+      if (isHeld && hasKey(user.email, key)) return user
+      const claimed = [user.email, user.emailUnvalidated].find((address) => hasKey(address, key))
+      if (claimed === undefined) return undefined
+      // The code was right, or there would be no claim; then something stopped us. Go on from there.
+      const verified = await emails.verify(user, claimed)
       return typeof verified === 'string' ? undefined : verified
     },
 
@@ -52,7 +57,12 @@ export function createEmails(deps: {
       const previous = user.email
       const verified = await users.update(
         user,
-        { email, emailUnvalidated: undefined, isActivated: true },
+        {
+          email,
+          isActivated: true,
+          // Another one may wait already, when this is the end of an attempt that was interrupted.
+          ...(hasKey(user.emailUnvalidated, key) && { emailUnvalidated: undefined }),
+        },
         ['emailUnvalidated'],
       )
       if (verified === undefined) return 'gone'
@@ -63,7 +73,7 @@ export function createEmails(deps: {
         await events.publish([{ recipients: [user.id], event }])
       }
       await people.index(verified)
-      if (previous !== undefined && emailKey(previous) !== key) {
+      if (previous !== undefined && !hasKey(previous, key)) {
         await claims.release(emailKey(previous), user.id)
       }
       await claims.hold(key, user.id)
@@ -71,9 +81,8 @@ export function createEmails(deps: {
     },
 
     async isVerified(user, email) {
-      const key = emailKey(email)
-      if (user.email === undefined || emailKey(user.email) !== key) return false
-      return claims.isHeldBy(key, user.id)
+      const claimant = await claims.findClaimant(emailKey(email))
+      return claimant?.user.id === user.id && claimant.isHeld && hasKey(user.email, emailKey(email))
     },
 
     release: (user, email) => claims.release(emailKey(email), user.id),

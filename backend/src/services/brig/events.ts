@@ -59,10 +59,9 @@ function toPush(push: UserPush, requestId: string): Push {
   const { recipients, event, clients, origin } = push
   return {
     requestId,
-    recipients: [...new Set(recipients)].map((user) => ({
-      user,
-      ...(clients && { clients: [...clients] }),
-    })),
+    recipients: [...new Set(recipients)].map((user) =>
+      clients === undefined ? { user } : { user, clients: [...clients] },
+    ),
     events: [event],
     isTransient: false,
     ...(origin && { origin }),

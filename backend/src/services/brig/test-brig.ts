@@ -16,6 +16,7 @@ import { generatePrivateKey, publicKeyOf } from '../../platform/zauth/keys.ts'
 import { createVerifier } from '../../platform/zauth/verifier.ts'
 import type { Mail } from '../../ports/mail.ts'
 import type { UserDocument, UserSearch } from '../../ports/search.ts'
+import type { WideColumnStore } from '../../ports/wide-column.ts'
 import { BrigConfig } from './config.ts'
 import { startBrig } from './index.ts'
 import type { BrigDeps } from './index.ts'
@@ -53,11 +54,16 @@ export type TestBrig = Awaited<ReturnType<typeof startTestBrig>>
 
 /** Brig over HTTP, with a real store; its neighbours note what they hear and fail when told to. */
 export async function startTestBrig(
-  given: { config?: object; file?: string; clock?: ReturnType<typeof fakeClock> } = {},
+  given: {
+    config?: object
+    /** Stands between brig and its store. */
+    wrapStore?: (db: WideColumnStore) => WideColumnStore
+  } = {},
 ) {
-  const clock = given.clock ?? fakeClock()
+  const clock = fakeClock()
   const ids = systemIds()
-  const db = await openSqlite({ file: given.file ?? ':memory:', nowMs: () => clock.nowMs() })
+  const store = await openSqlite({ file: ':memory:', nowMs: () => clock.nowMs() })
+  const db = given.wrapStore?.(store) ?? store
   const unlimited = { perSecond: 1000, burst: 1000 }
   const config = BrigConfig.parse({
     passwords: { perUser: unlimited, perAddress: unlimited },
@@ -219,11 +225,11 @@ export async function startTestBrig(
       call('POST', `/login?persist=${String(persist)}`, { body: { email, password, ...fields } }),
     /** Moves the clock until the work is done, for work that sleeps. */
     async whileTimePasses<T>(work: Promise<T>): Promise<T> {
-      let isDone = false
+      const state = { isDone: false }
       const finished = work.finally(() => {
-        isDone = true
+        state.isDone = true
       })
-      while (!isDone) {
+      while (!state.isDone) {
         await new Promise((resolve) => setImmediate(resolve))
         await clock.advance(100)
       }
@@ -238,7 +244,7 @@ export async function startTestBrig(
       await brig[Symbol.asyncDispose]()
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
-      await db[Symbol.asyncDispose]()
+      await store[Symbol.asyncDispose]()
     },
   }
 }

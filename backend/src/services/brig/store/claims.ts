@@ -4,7 +4,7 @@ import { of, table } from '../../../ports/wide-column.ts'
 import type { WideColumnStore } from '../../../ports/wide-column.ts'
 import type { User, UserStore } from './users.ts'
 
-const claimsTable = <Name extends string>(name: Name) =>
+const claimsTable = (name: string) =>
   table({
     name,
     partition: { value: 'text' },
@@ -29,12 +29,11 @@ export const emailsTable = claimsTable('brig_emails')
 export interface ClaimStore {
   /** The user who shows the value. */
   find(value: string): Promise<User | undefined>
-  /** Whoever claimed it, even if the user's row does not show it yet. */
-  findClaimant(value: string): Promise<User | undefined>
+  /** Whoever claimed it, even if the user's row does not show it yet, or not everything is done. */
+  findClaimant(value: string): Promise<{ user: User; isHeld: boolean } | undefined>
   isTaken(value: string): Promise<boolean>
   claim(value: string, user: UserId): Promise<'claimed' | 'taken'>
   hold(value: string, user: UserId): Promise<void>
-  isHeldBy(value: string, user: UserId): Promise<boolean>
   /** Forgets the value, once the user no longer shows it. */
   release(value: string, user: UserId): Promise<void>
 }
@@ -49,10 +48,11 @@ export function claimStore(
 ): ClaimStore {
   const { users, valueOf } = options
 
-  async function findClaimant(value: string): Promise<User | undefined> {
+  async function findClaimant(value: string) {
     const row = await db.get(claims, { value })
     const user = row && (await users.get(row.user))
-    return user?.status === 'deleted' ? undefined : user
+    if (user === undefined || user.status === 'deleted') return undefined
+    return { user, isHeld: row?.isHeld === true }
   }
 
   /** Whether nobody needs the row any more. */
@@ -64,7 +64,7 @@ export function claimStore(
 
   return {
     async find(value) {
-      const user = await findClaimant(value)
+      const user = (await findClaimant(value))?.user
       return user && valueOf(user) === value ? user : undefined
     },
     findClaimant,
@@ -88,10 +88,6 @@ export function claimStore(
     },
     async hold(value, user) {
       await db.updateIf(claims, { value }, { user, isHeld: false }, { isHeld: true })
-    },
-    async isHeldBy(value, user) {
-      const row = await db.get(claims, { value })
-      return row?.user === user && row.isHeld
     },
     async release(value, user) {
       const row = await db.get(claims, { value }, { isSerial: true })
