@@ -59,6 +59,11 @@ export async function sendReply(
       setHeaders(response, reply.headers)
       if (!response.hasHeader('content-type')) response.setHeader('content-type', shape.type)
       response.writeHead(reply.status)
+      if (isHead) {
+        await (reply.body as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]().return?.()
+        response.end()
+        return
+      }
       // A caller that goes away in the middle is not our failure.
       await pipeline(
         Readable.from(reply.body as AsyncIterable<Uint8Array>, { objectMode: false }),

@@ -71,7 +71,10 @@ export class RouteTable<R extends Versioned> {
     const bare = match === null ? path : path.slice(match[0].length) || '/'
     // `/v9/i/...` must not reach an internal path.
     if (match !== null && bare.startsWith('/i/')) return { kind: 'not-found' }
-    const found = this.#find(method as HTTPMethod, bare)
+    // What answers GET answers HEAD, without its content (RFC 9110 §9.3.2).
+    const found =
+      this.#find(method as HTTPMethod, bare) ??
+      (method === 'HEAD' ? this.#find('GET', bare) : undefined)
     if (found === undefined) {
       const isOtherMethod = methods.some(
         (other) => other !== method && this.#find(other, bare) !== undefined,

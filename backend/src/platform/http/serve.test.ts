@@ -57,6 +57,15 @@ const api = {
     responses: { 200: z.object({ old: z.boolean() }) },
     errors: [],
   }),
+  countSeats: endpoint({
+    method: 'GET',
+    path: '/seats',
+    versions: since(0),
+    auth: 'none',
+    summary: 'How many seats there are',
+    responses: { 200: z.object({ seats: z.int() }) },
+    errors: [],
+  }),
   keepText: endpoint({
     method: 'PUT',
     path: '/text',
@@ -143,6 +152,7 @@ function handlers(behaviour: () => Behaviour): Handlers<typeof api> {
       }
     },
     takeSeatV9: async () => ({ status: 200, body: { old: true } }),
+    countSeats: async () => ({ status: 200, body: { seats: 3 } }),
     keepText: async ({ body }) => ({ status: 200, body }),
     decode: async ({ body }) => ({ status: 200, body: { count: body } }),
     bytes: async ({ body }) => ({ status: 200, body: { count: body.length } }),
@@ -248,6 +258,14 @@ describe('an endpoint', () => {
       expect(reply, body).toMatchObject({ status, body: { code: status, label: 'bad-request' } })
       expect((reply.body as { message: string }).message).toMatch(message)
     }
+  })
+
+  it('that answers GET answers HEAD too, without the content', async () => {
+    const url = await serve()
+    const response = await fetch(`${url}/v9/seats`, { method: 'HEAD' })
+    expect(response.status).toBe(200)
+    expect(response.headers.get('content-length')).toBe('11')
+    expect(await response.text()).toBe('')
   })
 
   it('refuses a caller without identity', async () => {
