@@ -16,26 +16,55 @@ const StoredDocument = z.object({
   versionMs: z.number(),
 })
 
+/** An index of another version is dropped, to be filled again by reindexing. */
+const schemaVersion = 1
 /** Words of a query that count; the rest is ignored. */
 const maxWords = 16
-/** Hits that are counted; beyond, `found` stays there. */
-const maxFound = 10_000
+/**
+ * Hits that are ranked and counted; beyond, `found` stays there. It bounds how long a single letter
+ * holds up the event loop: about 15 ms, however many users there are.
+ */
+const maxFound = 3_000
+/** Latin letters that Unicode does not take apart. */
+const latin: Readonly<Record<string, string>> = {
+  ß: 'ss',
+  æ: 'ae',
+  œ: 'oe',
+  ø: 'o',
+  đ: 'd',
+  ð: 'd',
+  þ: 'th',
+  ł: 'l',
+  ħ: 'h',
+  ı: 'i',
+}
 
 /**
- * User search with SQLite's FTS5. Derived data: kept without waiting for the disk, and rebuilt by
- * reindexing. Names are folded by Unicode (marks off, lower case, compatibility forms); unlike the
- * real engine it does not transliterate other scripts into Latin.
+ * User search with SQLite's FTS5. Derived data: a power cut may take back the last changes, but
+ * leaves an index; reindexing rebuilds it. Names are folded by Unicode (marks off, lower case,
+ * compatibility forms) and some Latin letters; unlike the real engine it does not transliterate
+ * other scripts into Latin.
  */
 export async function openSqliteSearch(options: { file: string }): Promise<UserSearch> {
   const db = new DatabaseSync(options.file, { timeout: 5000 })
   db.exec(`
     PRAGMA journal_mode = WAL;
-    PRAGMA synchronous = OFF;
+    PRAGMA synchronous = NORMAL;
+  `)
+  if (db.prepare('PRAGMA user_version').get()?.['user_version'] !== schemaVersion) {
+    db.exec(`
+      DROP TABLE IF EXISTS users;
+      DROP TABLE IF EXISTS words;
+      PRAGMA user_version = ${schemaVersion};
+    `)
+  }
+  db.exec(`
     CREATE TABLE IF NOT EXISTS users (
       id INTEGER PRIMARY KEY,
       user TEXT NOT NULL UNIQUE,
       team TEXT,
       type TEXT NOT NULL,
+      has_handle INTEGER NOT NULL,
       is_found INTEGER NOT NULL,
       is_inbound_open INTEGER NOT NULL,
       version_ms INTEGER NOT NULL,
@@ -49,16 +78,18 @@ export async function openSqliteSearch(options: { file: string }): Promise<UserS
   const statements = {
     find: db.prepare('SELECT id, version_ms AS versionMs FROM users WHERE user = ?'),
     insert: db.prepare(
-      `INSERT INTO users (user, team, type, is_found, is_inbound_open, version_ms, document)
-       VALUES (?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO users
+       (user, team, type, has_handle, is_found, is_inbound_open, version_ms, document)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
     ),
     insertWords: db.prepare('INSERT INTO words (rowid, handle, name) VALUES (?, ?, ?)'),
     remove: db.prepare('DELETE FROM users WHERE id = ?'),
     removeWords: db.prepare('DELETE FROM words WHERE rowid = ?'),
     search: db.prepare(
-      searchSql('users.document', 'ORDER BY rank, users.id LIMIT :limit OFFSET :offset'),
+      `SELECT document FROM (${hitsSql}) AS hits JOIN users ON users.id = hits.id
+       ORDER BY rank, hits.id LIMIT :limit OFFSET :offset`,
     ),
-    count: db.prepare(`SELECT count(*) AS found FROM (${searchSql('1', 'LIMIT :limit')})`),
+    count: db.prepare(`SELECT count(*) AS found FROM (${hitsSql})`),
   }
 
   const forget = (user: string): void => {
@@ -87,20 +118,18 @@ export async function openSqliteSearch(options: { file: string }): Promise<UserS
 }
 
 /** Handle matches count twice; a hit in another team counts a tenth; no handle ranks lower. */
-function searchSql(columns: string, end: string): string {
-  return `
-    SELECT ${columns}, bm25(words, 2.0, 1.0)
-      * CASE WHEN users.team IS NOT NULL AND users.team IS NOT :team THEN 0.1 ELSE 1.0 END
-      * CASE WHEN json_extract(users.document, '$.handle') IS NULL THEN 0.5 ELSE 1.0 END AS rank
-    FROM words JOIN users ON users.id = words.rowid
-    WHERE words MATCH :words
-      AND users.is_found = 1
-      AND users.user <> :searcher
-      AND (:type IS NULL OR users.type = :type)
-      AND (users.team IS :team
-        OR (:isOpen = 1 AND (users.team IS NULL OR users.is_inbound_open = 1)))
-    ${end}`
-}
+const hitsSql = `
+  SELECT users.id, bm25(words, 2.0, 1.0)
+    * CASE WHEN users.team IS NOT NULL AND users.team IS NOT :team THEN 0.1 ELSE 1.0 END
+    * CASE WHEN users.has_handle = 1 THEN 1.0 ELSE 0.5 END AS rank
+  FROM words JOIN users ON users.id = words.rowid
+  WHERE words MATCH :words
+    AND users.is_found = 1
+    AND users.user <> :searcher
+    AND (:type IS NULL OR users.type = :type)
+    AND (users.team IS :team
+      OR (:isOpen = 1 AND (users.team IS NULL OR users.is_inbound_open = 1)))
+  LIMIT ${maxFound}`
 
 type Statements = Readonly<
   Record<'find' | 'insert' | 'insertWords' | 'search' | 'count', StatementSync>
@@ -118,6 +147,7 @@ function replace(
     document.user,
     document.team ?? null,
     document.type,
+    Number(document.handle !== undefined),
     Number(document.isSearchable && document.isActive),
     Number(document.isInboundOpen),
     document.versionMs,
@@ -146,7 +176,7 @@ function find(statements: Statements, query: UserQuery): UserHits {
   const found =
     offset === 0 && !hasMore
       ? documents.length
-      : Number(statements.count.get({ ...parameters, limit: maxFound })?.['found'])
+      : Number(statements.count.get(parameters)?.['found'])
   return {
     documents,
     found,
@@ -165,7 +195,11 @@ function matchExpression(text: string): string | undefined {
 }
 
 const fold = (text: string): string =>
-  text.normalize('NFKD').replaceAll(/\p{M}/gu, '').toLowerCase()
+  text
+    .normalize('NFKD')
+    .replaceAll(/\p{M}/gu, '')
+    .toLowerCase()
+    .replaceAll(/[ßæœøđðþłħı]/g, (letter) => latin[letter] ?? letter)
 
 function offsetOf(page: string | undefined): number {
   if (page === undefined) return 0
