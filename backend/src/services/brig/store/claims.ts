@@ -43,7 +43,7 @@ const maxAttempts = 10
 
 export function claimStore(
   db: WideColumnStore,
-  claims: typeof handlesTable | typeof emailsTable,
+  claims: ReturnType<typeof claimsTable>,
   options: { users: UserStore; valueOf: (user: User) => string | undefined },
 ): ClaimStore {
   const { users, valueOf } = options
