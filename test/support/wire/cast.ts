@@ -78,6 +78,8 @@ export interface PersonOptions<Kind extends ClientKind> {
   readonly isOnline?: boolean
   readonly version?: number
   readonly gzip?: boolean
+  /** For `core`: live on the acknowledged queue of `/events` instead of on `/await`. */
+  readonly hasEventQueue?: boolean
 }
 
 export interface CastOptions {
@@ -118,7 +120,7 @@ export function castOn(options: CastOptions): Cast {
 
   async function startClient<Kind extends ClientKind>(
     name: string,
-    { kind, version = options.version, gzip = true }: PersonOptions<Kind>,
+    { kind, version = options.version, gzip = true, ...rest }: PersonOptions<Kind>,
   ): Promise<{ client: Clients[Kind]; performer: Performer }> {
     const minVersion = version ?? OLDEST_VERSION
     const maxVersion = version ?? NEWEST_VERSION
@@ -133,7 +135,8 @@ export function castOn(options: CastOptions): Cast {
       },
       core: async () => {
         const client = await startCoreClient({ api, name, minVersion, maxVersion, gzip })
-        return { client, performer: corePerformer(client) }
+        const { hasEventQueue = false } = rest
+        return { client, performer: corePerformer(client, { useLegacy: !hasEventQueue }) }
       },
     }[kind ?? 'raw']
     const started = await start()

@@ -174,7 +174,7 @@ export type CoreEvent =
   | (FromServer & { readonly kind: 'event' })
   /** `closed`, `connecting`, `processing_notifications` or `live`. */
   | { readonly kind: 'connection'; readonly state: string }
-  /** The server no longer had what came after this notification. */
+  /** The server no longer had what came after this notification, or all of an event queue. */
   | { readonly kind: 'missed'; readonly since: string }
   /** The client was signed out by an answer of the server. */
   | { readonly kind: 'signed-out'; readonly reason: string }

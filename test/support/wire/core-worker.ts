@@ -12,6 +12,7 @@ import type {
   QualifiedUserClients,
 } from '@wireapp/api-client/lib/conversation/index.js'
 import type * as SocketModule from '@wireapp/api-client/lib/tcp/ReconnectingWebsocket.js'
+import type * as WebSocketModule from '@wireapp/api-client/lib/tcp/index.js'
 import type * as TeamModule from '@wireapp/api-client/lib/team/index.js'
 import type * as CoreModule from '@wireapp/core'
 import type * as MessagingModule from '@wireapp/protocol-messaging'
@@ -49,6 +50,8 @@ const { ReconnectingWebsocket } =
   require('@wireapp/api-client/lib/tcp/ReconnectingWebsocket.js') as typeof SocketModule
 const { CONVERSATION_PROTOCOL } =
   require('@wireapp/api-client/lib/team/index.js') as typeof TeamModule
+const { WebSocketClient } =
+  require('@wireapp/api-client/lib/tcp/index.js') as typeof WebSocketModule
 const core = require('@wireapp/core') as typeof CoreModule
 const { MemoryEngine } = require('@wireapp/store-engine') as typeof StoreModule
 const { Confirmation, LegalHoldStatus } =
@@ -265,16 +268,32 @@ function coreCalls(account: Account, apiClient: ApiClient) {
         () => live.reject(new Error(`Not live after ${timeoutMs} ms`)),
         timeoutMs,
       )
-      stop = await account.listen({
-        useLegacy,
-        onEvent: async (payload, source) =>
-          report(describeEvent(payload, sources[source] ?? 'local')),
-        onConnectionStateChanged: (state) => {
-          report({ kind: 'connection', state })
-          if (state === core.ConnectionState.LIVE) live.resolve()
-        },
-        onMissedNotifications: (since) => report({ kind: 'missed', since }),
-      })
+      const open = async (): Promise<void> => {
+        stop = await account.listen({
+          useLegacy,
+          onEvent: async (payload, source) =>
+            report(describeEvent(payload, sources[source] ?? 'local')),
+          onConnectionStateChanged: (state) => {
+            report({ kind: 'connection', state })
+            if (state === core.ConnectionState.LIVE) live.resolve()
+          },
+          onMissedNotifications: (since) => report({ kind: 'missed', since }),
+        })
+        apiClient.transport.ws.on(WebSocketClient.TOPIC.ON_MESSAGE, (message) => {
+          if ('type' in message && String(message.type) === 'notifications_missed') void reload()
+        })
+      }
+      // Told that its queue lost something, core reloads the page, and acknowledges when it is told
+      // so again. There is no page here: opening the socket anew is what a reload comes to.
+      let hasReloaded = false
+      const reload = async (): Promise<void> => {
+        hasReloaded = !hasReloaded
+        if (!hasReloaded) return
+        report({ kind: 'missed', since: 'the event queue' })
+        stop?.()
+        await open()
+      }
+      await open()
       await live.promise.finally(() => clearTimeout(timer))
     },
 

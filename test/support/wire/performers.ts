@@ -335,7 +335,9 @@ function asHappening(entry: FromServer): Happening {
   }
 }
 
-export function corePerformer(client: CoreClient): Performer {
+export function corePerformer(client: CoreClient, options: { useLegacy: boolean }): Performer {
+  const { useLegacy } = options
+
   return {
     async register({ email, password, name }, code) {
       return (await client.registerUser({ email, password, name, emailCode: code })).user
@@ -344,11 +346,11 @@ export function corePerformer(client: CoreClient): Performer {
       return (await client.login(account)).user
     },
     async registerDevice({ password }) {
-      const { id } = await client.registerClient({ password })
+      const { id } = await client.registerClient({ password, useLegacy })
       await client.initClient()
       return id
     },
-    goOnline: () => client.listen(),
+    goOnline: () => client.listen({ useLegacy }),
     goOffline: () => client.stopListening(),
     setHandle: (handle) => client.setHandle(handle),
     connect: async (user) => roomOf((await client.connect(user)).conversation),
