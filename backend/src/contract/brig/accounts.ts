@@ -94,7 +94,7 @@ export const accountsApi = {
     versions: since(0),
     auth: 'user',
     summary: 'Delete the account: at once with the password, else after a mailed code came back',
-    body: z.object({ password: Password.optional() }),
+    body: z.object({ password: Password.optional() }).default({}),
     responses: {
       200: empty,
       /** Seconds for which the mailed code is good. */
