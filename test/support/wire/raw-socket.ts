@@ -172,6 +172,8 @@ export async function openAwaitSocket(
     headers?: Readonly<Record<string, string>>
     /** Called for each event, from the first one on, beside its being logged. */
     onEvent?: (event: LiveEvent) => void
+    /** Called for each frame with a notification, before its events. */
+    onNotification?: (notification: WireNotification) => void
   },
 ): Promise<AwaitSocket> {
   const events = eventLog<LiveEvent>(options.name)
@@ -185,6 +187,7 @@ export async function openAwaitSocket(
     }
     const notification = parseFrame(text, faults) as WireNotification | undefined
     if (!notification) return
+    options.onNotification?.(notification)
     const { id, payload, transient = false } = notification
     for (const event of payload) {
       const live = { notification: id, transient, event }
@@ -214,7 +217,13 @@ export async function openAwaitSocket(
 /** Opens `/events` at `url`; with `isAcknowledging`, each event and marker is acknowledged at once. */
 export async function openEventsSocket(
   url: string,
-  options: { name: string; isAcknowledging?: boolean; headers?: Readonly<Record<string, string>> },
+  options: {
+    name: string
+    isAcknowledging?: boolean
+    headers?: Readonly<Record<string, string>>
+    /** Called for each message, from the first one on, beside its being logged. */
+    onMessage?: (message: EventsMessage) => void
+  },
 ): Promise<EventsSocket> {
   const messages = eventLog<EventsMessage>(options.name)
   // A frame may arrive in the turn in which the upgrade completes.
@@ -225,6 +234,7 @@ export async function openEventsSocket(
     const message = parseFrame(text, faults) as EventsMessage | undefined
     if (!message) return
     messages.add(message)
+    options.onMessage?.(message)
     if (options.isAcknowledging && 'data' in message) acknowledge(message.data.delivery_tag)
   })
   const send = (message: unknown): void => frames.socket.send(JSON.stringify(message))

@@ -8,6 +8,7 @@ import {
   openAwaitSocket,
   openEventsSocket,
   type AwaitSocket,
+  type EventsMessage,
   type EventsSocket,
   type LiveEvent,
   type WireNotification,
@@ -158,12 +159,14 @@ export interface RawClient {
     device?: string | null
     token?: string
     onEvent?: (event: LiveEvent) => void
+    onNotification?: (notification: WireNotification) => void
   }): Promise<AwaitSocket>
   openEvents(options?: {
     device?: string | null
     token?: string
     syncMarker?: string
     isAcknowledging?: boolean
+    onMessage?: (message: EventsMessage) => void
   }): Promise<EventsSocket>
 }
 
@@ -355,19 +358,19 @@ export function rawClient(baseUrl: string, options: RawClientOptions = {}): RawC
       }
     },
 
-    openAwait({ device = client.device ?? null, token = requireToken(), onEvent } = {}) {
+    openAwait({ device = client.device ?? null, token = requireToken(), ...listeners } = {}) {
       const query = { access_token: token, client: device ?? undefined }
       return openAwaitSocket(socketUrl('/await', query), {
         name: `${name}'s socket`,
-        ...(onEvent && { onEvent }),
+        ...listeners,
       })
     },
 
     openEvents({ device = client.device ?? null, syncMarker, ...rest } = {}) {
-      const { token = requireToken(), isAcknowledging = false } = rest
+      const { token = requireToken(), ...listener } = rest
       const query = { access_token: token, client: device ?? undefined, sync_marker: syncMarker }
       const url = socketUrl(`/v${version}/events`, query)
-      return openEventsSocket(url, { name: `${name}'s event queue`, isAcknowledging })
+      return openEventsSocket(url, { name: `${name}'s event queue`, ...listener })
     },
   }
   return client
