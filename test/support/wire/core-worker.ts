@@ -11,6 +11,7 @@ import type {
   Conversation,
   QualifiedUserClients,
 } from '@wireapp/api-client/lib/conversation/index.js'
+import type * as QueueModule from '@wireapp/api-client/lib/notification/ConsumableNotification.js'
 import type * as SocketModule from '@wireapp/api-client/lib/tcp/ReconnectingWebsocket.js'
 import type * as WebSocketModule from '@wireapp/api-client/lib/tcp/index.js'
 import type * as TeamModule from '@wireapp/api-client/lib/team/index.js'
@@ -50,6 +51,8 @@ const { ReconnectingWebsocket } =
   require('@wireapp/api-client/lib/tcp/ReconnectingWebsocket.js') as typeof SocketModule
 const { CONVERSATION_PROTOCOL } =
   require('@wireapp/api-client/lib/team/index.js') as typeof TeamModule
+const { ConsumableEvent } =
+  require('@wireapp/api-client/lib/notification/ConsumableNotification.js') as typeof QueueModule
 const { WebSocketClient } =
   require('@wireapp/api-client/lib/tcp/index.js') as typeof WebSocketModule
 const core = require('@wireapp/core') as typeof CoreModule
@@ -280,7 +283,7 @@ function coreCalls(account: Account, apiClient: ApiClient) {
           onMissedNotifications: (since) => report({ kind: 'missed', since }),
         })
         apiClient.transport.ws.on(WebSocketClient.TOPIC.ON_MESSAGE, (message) => {
-          if ('type' in message && String(message.type) === 'notifications_missed') void reload()
+          if ('type' in message && message.type === ConsumableEvent.MISSED) void reload()
         })
       }
       // Told that its queue lost something, core reloads the page, and acknowledges when it is told
