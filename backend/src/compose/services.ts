@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { KeyObject } from 'node:crypto'
 import { pino, type Logger } from 'pino'
+import type { CommitHooks } from '../adapters/sqlite/group-commit.ts'
 import type { Clock } from '../platform/clock.ts'
 import { systemClock } from '../platform/clock.ts'
 import { systemIds } from '../platform/ids.ts'
@@ -24,6 +25,7 @@ export interface PlatformOverrides {
   readonly clock?: Clock
   readonly log?: Logger
   readonly gundeckHooks?: GundeckHooks
+  readonly commitHooks?: CommitHooks
   readonly passwordCost?: PasswordCost
 }
 
@@ -91,6 +93,8 @@ export const starters: Readonly<
       domain: config.domain,
       platform,
       db: await stores.wideColumn(),
+      // A SQLite file belongs to one process.
+      isAlone: config.wideColumn.kind === 'sqlite',
       passwords: createPasswords({ ids: platform.ids }),
       brig: neighbours.brig,
       gundeck: neighbours.gundeck,

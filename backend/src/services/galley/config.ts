@@ -43,6 +43,16 @@ export const GalleyConfig = z.strictObject({
     .min(5)
     .default(5)
     .describe('How long a push is repeated while gundeck does not answer'),
+  rememberedMembers: z
+    .int()
+    .nonnegative()
+    .default(200_000)
+    .describe('Members of conversations that a galley which is alone keeps in memory'),
+  rememberedUsers: z
+    .int()
+    .nonnegative()
+    .default(20_000)
+    .describe('Users whose devices a galley which is alone keeps in memory'),
   finishChangesEverySeconds: z
     .int()
     .positive()

@@ -34,6 +34,7 @@ import { changeStore, changeTables } from './store/changes.ts'
 import { clientStore, clientTables } from './store/clients.ts'
 import { codeStore, codeTables } from './store/codes.ts'
 import { conversationStore, conversationTables } from './store/conversations.ts'
+import { rememberClients, rememberConversations } from './store/remembered.ts'
 import { loadRemovalKeys, removalKeyTables } from './store/removal-keys.ts'
 import { runUnfinishedChanges } from './workers/unfinished-changes.ts'
 
@@ -42,12 +43,24 @@ export interface GalleyDeps {
   readonly domain: Domain
   readonly platform: Platform
   readonly db: WideColumnStore
+  /** Whether no other process writes these tables; then members and devices are remembered. */
+  readonly isAlone: boolean
   readonly passwords: Passwords
   readonly brig: Pick<
     Client<typeof brigInternalApi>,
     'listUserSummaries' | 'listConnected' | 'listContacts'
   >
   readonly gundeck: Client<typeof pushApi>
+}
+
+function stores({ config, db, isAlone }: GalleyDeps) {
+  const conversations = conversationStore(db)
+  const clients = clientStore(db)
+  if (!isAlone) return { conversations, clients }
+  return {
+    conversations: rememberConversations(conversations, config.rememberedMembers),
+    clients: rememberClients(clients, config.rememberedUsers),
+  }
 }
 
 /** Conversations: who is in, who may do what, and who gets each message. */
@@ -61,8 +74,7 @@ export async function startGalley(deps: GalleyDeps): Promise<Service> {
     ...removalKeyTables,
   ])
   const { ids, clock } = platform
-  const conversations = conversationStore(db)
-  const clients = clientStore(db)
+  const { conversations, clients } = stores(deps)
   const codes = codeStore(db)
   const removalKeys = await loadRemovalKeys(db)
   const push = pusher({ gundeck: deps.gundeck, clock, repeatSeconds: config.repeatPushSeconds })
