@@ -55,6 +55,12 @@ interface Entry {
   isNew: boolean
 }
 
+interface Bucket {
+  readonly id: NotificationId
+  bytes: number
+  readonly openedMs: number
+}
+
 interface Placed {
   readonly entry: Entry
   readonly id: NotificationId
@@ -89,7 +95,7 @@ export class Inbox {
   #isLoaded = false
   /** Whether an id was given out in this tenure: rows of earlier owners come too late from then. */
   #hasGivenIds = false
-  #bucket: { readonly id: NotificationId; bytes: number; readonly openedMs: number } | undefined
+  #bucket: Bucket | undefined
   #lastTimeMs: number | undefined
   #settled: NotificationId | undefined
   isWorking = false
@@ -312,11 +318,7 @@ export class Inbox {
     this.#hasGivenIds = true
     const bytes = batch.reduce((sum, { entry }) => sum + entry.append.sizeBytes, 0)
     let bucket = this.#bucket
-    const isFull =
-      bucket !== undefined &&
-      (bucket.bytes + bytes > largestBucketBytes ||
-        clock.monotonicMs() - bucket.openedMs > longestBucketMs)
-    if (bucket === undefined || isFull) {
+    if (bucket === undefined || this.#isFull(bucket, bytes, first.id)) {
       // If the outcome is unknown an empty bucket may appear, which harms nobody.
       await store.openBucket(this.user, first.id, ring.tenureName)
       bucket = { id: first.id, bytes: 0, openedMs: clock.monotonicMs() }
@@ -330,6 +332,15 @@ export class Inbox {
     if (!(await this.#isHeld(tenure))) return false
     await hooks?.at('fenced', this.user)
     return true
+  }
+
+  #isFull(bucket: Bucket, bytes: number, next: NotificationId): boolean {
+    // By both clocks: ids may stand still behind a floor, and the process may have restarted.
+    const idMs = msOfTicks((ticksOf(next) ?? 0n) - (ticksOf(bucket.id) ?? 0n) + ticksOfMs(0))
+    const ageMs = this.#deps.clock.monotonicMs() - bucket.openedMs
+    return (
+      bucket.bytes + bytes > largestBucketBytes || idMs > longestBucketMs || ageMs > longestBucketMs
+    )
   }
 
   /**
