@@ -6,8 +6,9 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import type { Worker } from 'node:worker_threads'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { Unavailable } from '../../contract/error.ts'
+import { Unavailable, UnknownOutcome } from '../../contract/error.ts'
 import { put, table, update } from '../../ports/wide-column.ts'
 import type { WideColumnStore } from '../../ports/wide-column.ts'
 import { wideColumnContract } from '../../ports/wide-column.contract.ts'
@@ -225,6 +226,39 @@ describe('a file', () => {
     }
   })
 
+  it('goes on when the thread that writes has died', async () => {
+    const threads: Worker[] = []
+    const noteThread = (thread: Worker): void => void threads.push(thread)
+    process.on('worker', noteThread)
+    try {
+      const { promise: stalled, resolve: stall } = Promise.withResolvers<void>()
+      let isFirst = true
+      const hooks = {
+        beforeCommit() {
+          if (!isFirst) return undefined
+          isFirst = false
+          stall()
+          return new Promise<void>(() => undefined)
+        },
+      }
+      await using store = await openSqlite({ file: newFile(), hooks })
+      await store.open([notes])
+      const lost = store.put(notes, { user, note: 1, text: kilobyte })
+      await stalled
+      void threads[0]?.terminate()
+      await expect(lost).rejects.toThrow(UnknownOutcome)
+      const late = store.put(notes, { user, note: 2, text: kilobyte })
+      await expect(late).rejects.toThrow(Unavailable)
+      expect((await store.list(notes, { user })).rows).toEqual([])
+
+      await vi.waitUntil(() => threads.length === 2, { timeout: 5000 })
+      await store.put(notes, { user, note: 3, text: kilobyte })
+      expect((await store.list(notes, { user })).rows.map(({ note }) => note)).toEqual([3])
+    } finally {
+      process.off('worker', noteThread)
+    }
+  })
+
   it('says that a file is not a database', async () => {
     const file = newFile()
     await writeFile(file, 'x'.repeat(5000))
@@ -246,23 +280,23 @@ describe('a file', () => {
     const bytes = await readFile(file)
     await writeFile(file, bytes.fill(7, 8 * 4096), { flag: 'r+' })
     await expect(store.list(notes, { user })).rejects.toThrow(Unavailable)
-    expect(onFatal).toHaveBeenCalled()
+    await expect(store.list(notes, { user })).rejects.toThrow(Unavailable)
+    expect(onFatal).toHaveBeenCalledOnce()
   })
 })
 
 describe('the schema', () => {
   const before = { user, note: 1, text: Uint8Array.of(1) }
 
-  async function fileWithNotes(): Promise<string> {
-    const file = newFile()
-    await using store = await openSqlite({ file })
+  async function openWithNotes(): Promise<WideColumnStore> {
+    const store = await openSqlite({ file: ':memory:' })
     await store.open([notes])
     await store.put(notes, before)
-    return file
+    return store
   }
 
   it('grows by new columns, and shrinks without losing them', async () => {
-    await using store = await openSqlite({ file: await fileWithNotes() })
+    await using store = await openWithNotes()
     const now = table({ ...notes, columns: { text: 'blob', title: 'text?' } })
     await store.open([now])
     expect(await store.get(now, before)).toEqual(before)
@@ -296,7 +330,7 @@ describe('the schema', () => {
       /notes.title is new and required.*declare it optional \('text\?'\)/,
     ],
   ])('refuses %s and says what to do', async (_, changed, message) => {
-    await using store = await openSqlite({ file: await fileWithNotes() })
+    await using store = await openWithNotes()
     await expect(store.open([changed])).rejects.toThrow(message)
     await store.open([notes])
     expect(await store.get(notes, before)).toEqual(before)

@@ -26,7 +26,7 @@ export interface SqliteOptions {
   nowMs?: () => number
   /** For tests that fail, hold up or end the process around a commit. */
   hooks?: CommitHooks
-  /** The file is damaged: every write is `Unavailable` until somebody restores it. */
+  /** Called once: the file is damaged, and writes are `Unavailable` until somebody restores it. */
   onFatal?: (error: Error) => void
 }
 
@@ -37,7 +37,11 @@ export interface SqliteOptions {
  */
 export async function openSqlite(options: SqliteOptions): Promise<WideColumnStore> {
   const nowMs = options.nowMs ?? Date.now
-  const onFatal = options.onFatal ?? (() => undefined)
+  let isDamageReported = false
+  const onFatal = (error: Error): void => {
+    if (!isDamageReported) options.onFatal?.(error)
+    isDamageReported = true
+  }
   const settings = {
     file: options.file,
     synchronous: options.synchronous ?? 'full',
@@ -49,7 +53,7 @@ export async function openSqlite(options: SqliteOptions): Promise<WideColumnStor
   const isInMemory = options.file === ':memory:'
   const inline = isInMemory ? await inlineWriter(settings) : undefined
   const writer = inline ?? (await threadWriter(settings))
-  const reader = inline?.db ?? new DatabaseSync(options.file, { readOnly: true, timeout: 5000 })
+  const reader = inline?.db ?? openReader(options.file)
 
   const tables = new Map<string, TableStatements>()
   const prepared = new Map<string, StatementSync>()
@@ -163,3 +167,6 @@ export async function openSqlite(options: SqliteOptions): Promise<WideColumnStor
     },
   }
 }
+
+const openReader = (file: string): DatabaseSync =>
+  new DatabaseSync(file, { readOnly: true, timeout: 5000 })

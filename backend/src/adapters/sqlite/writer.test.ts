@@ -76,7 +76,7 @@ it('refuses at once when too much is waiting, until there is room again', async 
   expect(await second).toBe(true)
 })
 
-it('reports damage once per failed write', async () => {
+it('reports damage', async () => {
   const onFatal = vi.fn<(error: Error) => void>()
   const { writer, threads } = await open({ onFatal })
   const write = writer.write([statement], plain)
