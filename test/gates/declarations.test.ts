@@ -72,8 +72,11 @@ describe('declarations', () => {
     }
   })
 
-  it('are what docs/openapi shows', async () => {
-    const { stdout } = await run('node', ['scripts/openapi.ts', '--check'], { cwd: root })
-    expect(stdout).toMatch(/current/)
-  })
+  it.each(['openapi', 'configuration'])(
+    'are what the page of scripts/%s.ts shows',
+    async (name) => {
+      const { stdout } = await run('node', [`scripts/${name}.ts`, '--check'], { cwd: root })
+      expect(stdout).toMatch(/current/)
+    },
+  )
 })
