@@ -1,12 +1,32 @@
 import { defineConfig } from 'vitest/config'
 
+const excluded = ['**/node_modules/**', 'test/durability/long/**']
+
 export default defineConfig({
   test: {
-    include: ['backend/src/**/*.test.ts', 'test/**/*.test.ts'],
-    exclude: ['**/node_modules/**', 'test/durability/long/**'],
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 20_000,
     hookTimeout: 30_000,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'parts',
+          include: ['backend/src/**/*.test.ts', 'test/**/*.test.ts'],
+          exclude: [...excluded, 'test/e2e/**'],
+        },
+      },
+      {
+        // Apart, so that the processes of its set-up start only when it runs.
+        extends: true,
+        test: {
+          name: 'e2e',
+          include: ['test/e2e/**/*.test.ts'],
+          exclude: excluded,
+          globalSetup: 'test/e2e/split-setup.ts',
+        },
+      },
+    ],
   },
 })

@@ -64,6 +64,8 @@ export interface Person<Kind extends ClientKind = ClientKind> extends AsyncDispo
   sees(event: string | ((event: WireEvent) => boolean), timeoutMs?: number): Promise<Happening>
   /** All texts that arrived so far, in order. */
   texts(room?: Room): string[]
+  /** All events that arrived so far, in order, given out or not. */
+  heard(): WireEvent[]
 
   goesOffline(): Promise<void>
   /** Connects again and reads what was missed. */
@@ -216,6 +218,7 @@ export function castOn(options: CastOptions): Cast {
           .happenings()
           .filter(({ event }) => !room || isSameId(event.qualified_conversation, room.id))
           .flatMap(({ text }) => (text === undefined ? [] : [text])),
+      heard: () => performer.happenings().map(({ event }) => event),
 
       goesOffline: () => performer.goOffline(),
       comesOnline: () => performer.goOnline(),

@@ -1,0 +1,84 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject } from 'vitest'
+
+import { eventProblems } from '../conformance/events.ts'
+import { startTestServer } from '../support/server.ts'
+import { castOn, type Cast, type ClientKind, type Person } from '../support/wire/cast.ts'
+import type { Mailbox } from '../support/wire/mailbox.ts'
+import { rawClient, type RawClient, type RawClientOptions } from '../support/wire/raw.ts'
+import type { Backend } from './split-setup.ts'
+
+export type Shape = 'embedded' | 'split'
+
+/** What a scenario is played on; its people leave when it ends. */
+export interface Stage {
+  readonly shape: Shape
+  readonly person: Cast['person']
+  /** A client of nobody yet. */
+  readonly stranger: (options?: Omit<RawClientOptions, 'ws'>) => RawClient
+  readonly mailbox: () => Mailbox
+  readonly backend: () => Backend
+}
+
+/** Settings of the embedded server, beyond the test server's own. */
+export type EmbeddedSettings = Parameters<typeof startTestServer>[0]
+
+/**
+ * Declares the scenarios twice: on the whole backend in one process, and on one process per service.
+ * After each, everything that people heard is held against the shapes of events.
+ */
+export function inBothShapes(scenarios: (stage: Stage) => void, settings?: EmbeddedSettings): void {
+  describe('embedded', () => {
+    playOn('embedded', () => startEmbedded(settings), scenarios)
+  })
+  describe('split', () => {
+    playOn('split', findSplit, scenarios)
+  })
+}
+
+type RunningBackend = Backend & AsyncDisposable
+
+function startEmbedded(settings?: EmbeddedSettings): Promise<RunningBackend> {
+  return startTestServer({ cannon: { consumableNotifications: true }, ...settings })
+}
+
+async function findSplit(): Promise<RunningBackend> {
+  const split = inject('split')
+  if ('failure' in split) throw new Error(split.failure)
+  return { ...split, [Symbol.asyncDispose]: async () => undefined }
+}
+
+function playOn(
+  shape: Shape,
+  start: () => Promise<RunningBackend>,
+  scenarios: (stage: Stage) => void,
+): void {
+  let backend: RunningBackend
+  let cast: Cast
+  let people: Person[]
+
+  beforeAll(async () => {
+    backend = await start()
+  })
+  afterAll(() => backend[Symbol.asyncDispose]())
+  beforeEach(() => {
+    cast = castOn(backend)
+    people = []
+  })
+  afterEach(async () => {
+    await cast[Symbol.asyncDispose]()
+    expect(people.flatMap((person) => person.heard()).flatMap(eventProblems)).toEqual([])
+  })
+
+  scenarios({
+    shape,
+    async person<Kind extends ClientKind = 'raw'>(...args: Parameters<typeof cast.person<Kind>>) {
+      const person = await cast.person<Kind>(...args)
+      people.push(person)
+      return person
+    },
+    stranger: (options) =>
+      rawClient(backend.url, { ...options, ...(backend.ws !== undefined && { ws: backend.ws }) }),
+    mailbox: () => cast.mailbox,
+    backend: () => backend,
+  })
+}

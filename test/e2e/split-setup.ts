@@ -1,0 +1,34 @@
+import type { TestProject } from 'vitest/node'
+
+import { startSplitProcesses } from '../support/split-processes.ts'
+
+/** Where clients find a server. */
+export interface Backend {
+  readonly url: string
+  /** Where sockets go, when not to the same port. */
+  readonly ws?: string
+  readonly mailboxUrl: string
+}
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    split: Backend | { readonly failure: string }
+  }
+}
+
+/** One process per service for all scenarios together: starting them takes longer than most. */
+export async function setup(project: TestProject): Promise<() => Promise<void>> {
+  try {
+    const split = await startSplitProcesses(splitConfig)
+    const { url, ws, mailboxUrl } = split
+    project.provide('split', { url, ws, mailboxUrl })
+    return async () => split[Symbol.asyncDispose]()
+  } catch (error) {
+    // What does not need these processes is tested all the same.
+    project.provide('split', { failure: String(error) })
+    return async () => undefined
+  }
+}
+
+/** Queues that are acknowledged are built, but off unless switched on. */
+const splitConfig = { cannon: { consumableNotifications: true } }
