@@ -3,7 +3,7 @@ import { formatTimestamp } from '../../contract/ids.ts'
 import type { ConnectionId, ConversationId, Domain, UserId } from '../../contract/ids.ts'
 import type { Ids } from '../../platform/ids.ts'
 import type { Platform } from '../../platform/service.ts'
-import type { PushToInboxes } from './push.ts'
+import { timeFor, type PushToInboxes } from './push.ts'
 import { createEventFor, type EventBody } from './rules/events.ts'
 import type { Room } from './rules/stored-conversation.ts'
 import { serialByKey } from './serial.ts'
@@ -34,8 +34,8 @@ export interface Turn {
 export interface ChangeLog {
   /** Changes of one conversation in this process come one after the other. */
   within<T>(conversation: ConversationId, work: (turn: Turn) => Promise<T>): Promise<T>
-  /** Sees through what began that long ago and was not finished; tells how many conversations. */
-  finishAbandoned(olderThanMs: number): Promise<number>
+  /** Sees through what began that long ago and was not finished. */
+  finishAbandoned(olderThanMs: number, signal: AbortSignal): Promise<void>
 }
 
 /** An event of `conversation.create` repeats all members, so a push holds few of them. */
@@ -144,13 +144,21 @@ export function changeLog(deps: {
         })
       }),
 
-    async finishAbandoned(olderThanMs) {
+    async finishAbandoned(olderThanMs, signal) {
       const found = new Set<ConversationId>()
       for await (const conversation of changes.scan(clock.nowMs() - olderThanMs)) {
         found.add(conversation)
       }
-      for (const conversation of found) await serial(conversation, () => finish(conversation))
-      return found.size
+      for (const conversation of found) {
+        if (signal.aborted) return
+        try {
+          await serial(conversation, () => finish(conversation))
+          log.info({ conversation }, 'an interrupted change was seen through')
+        } catch (err) {
+          // Inboxes have different owners: others may well be reachable.
+          log.warn({ conversation, err }, 'an interrupted change waits for another attempt')
+        }
+      }
     },
   }
 }
@@ -170,18 +178,6 @@ function announcementsOf(draft: ChangeDraft, ids: Ids): Announcement[] {
 
 const originOf = ({ user, connection }: Actor) =>
   connection === undefined ? {} : { origin: { user, connection } }
-
-/** What the actor's own devices see, else what the others do. */
-export function timeFor(
-  actor: UserId | undefined,
-  times: Readonly<Partial<Record<UserId, number>>>,
-  otherwiseMs: number,
-): number {
-  const own = actor === undefined ? undefined : times[actor]
-  if (own !== undefined) return own
-  const others = Object.values(times).filter((time) => time !== undefined)
-  return others.length === 0 ? otherwiseMs : Math.max(...others)
-}
 
 /** The event as the reply tells it. */
 export const withTime = <Body extends EventBody>(

@@ -67,3 +67,15 @@ function repetition(
     ? { isRepeat: true }
     : { isRepeat: true, firstAttemptAgeMs: firstAttemptAgeMs + Math.ceil(elapsedMs) }
 }
+
+/** What the sender's own devices see, else what the others do. */
+export function timeFor(
+  sender: UserId | undefined,
+  times: EventTimes,
+  otherwiseMs: number,
+): number {
+  const own = sender === undefined ? undefined : times[sender]
+  if (own !== undefined) return own
+  const others = Object.values(times).filter((time) => time !== undefined)
+  return others.length === 0 ? otherwiseMs : Math.max(...others)
+}

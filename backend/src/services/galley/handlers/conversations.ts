@@ -3,12 +3,13 @@ import { ApiError, kitErrors } from '../../../contract/error.ts'
 import { conversationTypes } from '../../../contract/galley/conversation-fields.ts'
 import { conversationErrors } from '../../../contract/galley/errors.ts'
 import type { conversationsApi, NewConversation } from '../../../contract/galley/conversations.ts'
-import { ConversationId, type Domain, type UserId } from '../../../contract/ids.ts'
+import type { ConversationId, Domain, UserId } from '../../../contract/ids.ts'
 import type { Ids } from '../../../platform/ids.ts'
 import { mapBounded } from '../bounded.ts'
 import type { ChangeLog } from '../changes.ts'
 import { defaultAccess, defaultAccessRoles } from '../rules/access.ts'
 import { oneToOneConversationId } from '../rules/conversation-ids.ts'
+import { readPagingState, writePagingState } from '../rules/paging-state.ts'
 import type { Room, StoredConversation } from '../rules/stored-conversation.ts'
 import { conversationView, ownConversationView } from '../rules/views.ts'
 import type { SelfConversations } from '../self-conversations.ts'
@@ -199,7 +200,7 @@ export function conversationsHandlers(deps: ConversationsDeps): Handlers<Api> {
     listConversations: list,
 
     async listConversationIds({ caller, body }) {
-      const after = body.paging_state ? readPagingState(body.paging_state) : undefined
+      const after = body.paging_state ? requirePagingState(body.paging_state) : undefined
       // Clients find their self conversation in this list.
       if (after === undefined) await selfConversations.ensure(caller.user)
       const size = body.size ?? defaultPageSize
@@ -249,29 +250,8 @@ function createdReply<Body extends { id: ConversationId }>(body: Body, isNew: bo
   return isNew ? { status: 201 as const, headers, body } : { status: 200 as const, headers, body }
 }
 
-/*
- * The state of a listing is the last id that was given out, so it stays good when conversations
- * come and go. The byte before it says in which list, for the day when there are conversations of
- * other backends.
- */
-const localList = 0
-
-function writePagingState(last: ConversationId | undefined): string {
-  const id = Buffer.from((last ?? '').replaceAll('-', ''), 'hex')
-  return Buffer.concat([Buffer.of(localList), id]).toString('base64url')
-}
-
-function readPagingState(text: string): ConversationId | undefined {
-  const bytes = Buffer.from(text, 'base64url')
-  if (bytes.length === 1 && bytes[0] === localList) return undefined
-  const id = ConversationId.safeParse(
-    bytes
-      .subarray(1)
-      .toString('hex')
-      .replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5'),
-  )
-  if (bytes.length !== 17 || bytes[0] !== localList || !id.success) {
-    throw new ApiError(kitErrors.badRequest, { message: 'The paging state is not one of ours' })
-  }
-  return id.data
+function requirePagingState(text: string): ConversationId | undefined {
+  const state = readPagingState(text)
+  if (state) return state.last
+  throw new ApiError(kitErrors.badRequest, { message: 'The paging state is not one of ours' })
 }

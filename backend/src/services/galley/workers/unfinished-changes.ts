@@ -12,10 +12,9 @@ export async function runUnfinishedChanges(
   const { clock, log } = deps.platform
   while (!signal.aborted) {
     try {
-      const finished = await deps.changeLog.finishAbandoned(graceMs)
-      if (finished > 0) log.info({ conversations: finished }, 'interrupted changes finished')
+      await deps.changeLog.finishAbandoned(graceMs, signal)
     } catch (err) {
-      log.warn({ err }, 'interrupted changes wait for another attempt')
+      log.warn({ err }, 'interrupted changes could not be looked for')
     }
     await clock.sleep(deps.everySeconds * 1000, signal).catch(() => undefined)
   }
