@@ -54,7 +54,8 @@ export interface MessagingOptions {
 }
 
 export const newUser = (): UserId => randomUUID() as UserId
-export const newClient = (): ClientId => randomUUID().replaceAll('-', '').slice(0, 15) as ClientId
+export const newClient = (): ClientId =>
+  randomUUID().replaceAll('-', '').replace(/^0+/, '').slice(0, 15) as ClientId
 
 export async function startMessaging(options: MessagingOptions = {}): Promise<Messaging> {
   const db = options.db ?? (await openSqlite({ file: ':memory:' }))

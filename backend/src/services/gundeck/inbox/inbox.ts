@@ -125,8 +125,13 @@ export class Inbox {
     return this.#waiting[0]?.waiters[0]?.call
   }
 
+  /** Nothing is on its way into the store. */
+  get isQuiet(): boolean {
+    return !this.isWorking && this.#waiting.length === 0
+  }
+
   get isIdle(): boolean {
-    return !this.isWorking && this.#waiting.length === 0 && this.#attachments.length === 0
+    return this.isQuiet && this.#attachments.length === 0
   }
 
   attach(attachment: Attachment): NotificationId {

@@ -3,6 +3,7 @@ import { Unavailable } from '../../../contract/error.ts'
 import type { NotificationId, UserId } from '../../../contract/ids.ts'
 import type { Clock } from '../../../platform/clock.ts'
 import { ticksOf } from '../../../platform/time-uuid.ts'
+import { positionAfter } from '../rules/notification-id.ts'
 import type { Append, AppendOutcome } from './append.ts'
 import { createFairQueue } from './fair-queue.ts'
 import { Inbox } from './inbox.ts'
@@ -28,7 +29,11 @@ export interface Inboxes {
   find(user: UserId): Inbox | undefined
   /** Makes the inbox if need be. */
   get(user: UserId): Inbox
-  position(user: UserId): NotificationId
+  /**
+   * A position at or above everything stored so far and below everything that is stored from now on;
+   * as late as possible, so that a cursor does not look older than it is.
+   */
+  newPosition(user: UserId): Promise<NotificationId>
   readonly size: number
   run(signal: AbortSignal): Promise<void>
   /** Takes nothing more; resolves when everything that was accepted is settled. */
@@ -45,7 +50,7 @@ export function createInboxes(
     log: Logger
   },
 ): Inboxes {
-  const { clock, limits, ring, recent } = given
+  const { clock, idClock, limits, ring, recent } = given
   const inboxes = new Map<UserId, Inbox>()
   const queue = createFairQueue<PushCall, Inbox>()
   const calls = new Set<PushCall>()
@@ -123,7 +128,16 @@ export function createInboxes(
   return {
     get,
     find: (user) => inboxes.get(user),
-    position: (user) => get(user).position,
+    async newPosition(user) {
+      const ticks = idClock.peek()
+      // A successor must not give out an id below the position either.
+      await ring.raiseTo(ticks)
+      const inbox = get(user)
+      // Ids that were given out and are not settled may lie below.
+      if (!inbox.isQuiet) return inbox.position
+      idClock.raise(ticks)
+      return positionAfter(ticks)
+    },
     get size() {
       return inboxes.size
     },

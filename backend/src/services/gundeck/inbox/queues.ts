@@ -107,11 +107,8 @@ export function createQueues(deps: {
       oneAtATime(user, async () => {
         const before = await cursors.get(user, client)
         if (before?.isAcknowledging === isAcknowledging) return
-        // Its queue begins here: what was written before was not for a client that acknowledges. An
-        // inbox that was quiet for weeks, or never used, stands so far back that it would look as
-        // if rows had expired; only what is being written now can lie above it.
-        const recent = positionAfter(ticksOfMs(clock.nowMs() - idleCursorMs))
-        const cursor = isAcknowledging ? latest(inboxes.position(user), recent) : undefined
+        // Its queue begins here: what was written before was not for a client that acknowledges.
+        const cursor = isAcknowledging ? await inboxes.newPosition(user) : undefined
         await cursors.put(
           user,
           { client, isAcknowledging, cursor, acknowledged: [] },
@@ -135,7 +132,7 @@ export function createQueues(deps: {
       const bucketsMs = (await store.buckets(user)).map((id) => msOfTicks(ticksOf(id) ?? 0n))
       const isMissing = hasMissed(cursorMs, nowMs, bucketsMs)
       if (!isMissing && nowMs - cursorMs > idleCursorMs) {
-        const position = inboxes.position(user)
+        const position = await inboxes.newPosition(user)
         for await (const rows of store.readAfter(user, cursor)) {
           if (rows.length > 0) return { cursor, acknowledged, hasMissed: false }
         }

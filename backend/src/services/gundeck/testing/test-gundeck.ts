@@ -22,7 +22,8 @@ import { faultyStore } from './faulty-store.ts'
 import type { FaultyStore } from './faulty-store.ts'
 
 export const newUser = (): UserId => randomUUID() as UserId
-export const newClient = (): ClientId => randomUUID().replaceAll('-', '').slice(0, 15) as ClientId
+export const newClient = (): ClientId =>
+  randomUUID().replaceAll('-', '').replace(/^0+/, '').slice(0, 15) as ClientId
 
 export interface Shown {
   id: NotificationId
@@ -62,6 +63,8 @@ export interface TestGundeckOptions {
   hooks?: GundeckHooks
   config?: Partial<GundeckConfig>
   push?: NativePush
+  /** What brig is told. */
+  onTouch?: (body: unknown) => void
 }
 
 export async function startTestGundeck(options: TestGundeckOptions = {}): Promise<TestGundeck> {
@@ -90,7 +93,12 @@ export async function startTestGundeck(options: TestGundeckOptions = {}): Promis
     db: store,
     address: 'here',
     cannonAt: () => cannon,
-    brig: { touchClient: async () => ({ status: 200, headers: {}, body: {} }) },
+    brig: {
+      async touchClient({ body }) {
+        options.onTouch?.(body)
+        return { status: 200, headers: {}, body: {} }
+      },
+    },
     ...(options.hooks ? { hooks: options.hooks } : {}),
     ...(options.push ? { push: options.push } : {}),
   })
@@ -201,4 +209,14 @@ export async function attach(
 /** Lets everything that is on its way arrive. */
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < 12; turn += 1) await new Promise(setImmediate)
+}
+
+/** What a call fails with, once it has; to be asked for before time is moved on. */
+export async function failureOf(call: Promise<unknown>): Promise<string> {
+  try {
+    await call
+    return 'it did not fail'
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
 }
