@@ -67,7 +67,7 @@ export async function startEmbedded(
   await using starting = new AsyncDisposableStack()
   starting.use(await lockDataFolder(config.data))
   const platform = createPlatform(config, overrides)
-  const stores = starting.use(openStores(config, platform, 'tricord'))
+  const stores = starting.use(openStores(config, platform, 'tricord', overrides.commitHooks))
   const keys = await loadKeys(config)
   const tokens = verifierOf(keys, platform)
   const { isStrict } = config

@@ -4,6 +4,7 @@ import { openFilesystem } from '../adapters/filesystem/objects.ts'
 import { noPush } from '../adapters/local/push.ts'
 import { openMailbox, type Mailbox } from '../adapters/mailbox/mailbox.ts'
 import { memoryPresence } from '../adapters/memory/presence.ts'
+import type { CommitHooks } from '../adapters/sqlite/group-commit.ts'
 import { openSqlite } from '../adapters/sqlite/wide-column.ts'
 import { openSqliteSearch } from '../adapters/sqlite/user-search.ts'
 import type { Platform } from '../platform/service.ts'
@@ -30,7 +31,12 @@ export interface Stores extends AsyncDisposable {
 /**
  * @param name Of the files below the data folder: one set per process, since SQLite has one writer.
  */
-export function openStores(config: Config, platform: Platform, name: string): Stores {
+export function openStores(
+  config: Config,
+  platform: Platform,
+  name: string,
+  commitHooks?: CommitHooks,
+): Stores {
   const opened = new AsyncDisposableStack()
   let mailbox: Mailbox | undefined
   const file = async (...parts: string[]): Promise<string> => {
@@ -48,6 +54,7 @@ export function openStores(config: Config, platform: Platform, name: string): St
         file: await file(`${name}.sqlite`),
         synchronous: config.wideColumn.synchronous,
         nowMs: () => platform.clock.nowMs(),
+        ...(commitHooks === undefined ? {} : { hooks: commitHooks }),
         onFatal: (err) => platform.log.fatal({ err }, 'the store is damaged: restore a backup'),
       }),
     ),
