@@ -27,7 +27,7 @@ export async function newUser(
   const email = `${name}-${crypto.randomUUID()}@bench.example.org`
   const password = 'a bench password'
   await client.sendActivationCode(email)
-  const { code } = await mailbox(server.mailboxUrl).activationFor(email)
+  const { code } = await mailbox(server.mailboxUrl).secretFor(email, 'Activation')
   const self = await client.register({ email, password, name, code })
   const devices: string[] = []
   for (let i = 0; i < deviceCount; i += 1) {
