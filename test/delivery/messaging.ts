@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { pino } from 'pino'
 import { WebSocket } from 'ws'
 import { openSqlite } from '../../backend/src/adapters/sqlite/wide-column.ts'
-import type { Client } from '../../backend/src/contract/endpoint.ts'
+import type { Api, Client } from '../../backend/src/contract/endpoint.ts'
 import { deliveriesApi } from '../../backend/src/contract/cannon/internal.ts'
 import { attachmentsApi, queueApi } from '../../backend/src/contract/gundeck/attachments.ts'
 import { inboxApi, pushApi } from '../../backend/src/contract/gundeck/internal.ts'
@@ -33,6 +33,8 @@ export interface Messaging extends AsyncDisposable {
   readonly public: Client<typeof notificationsApi & typeof pushTokensApi & typeof timeApi>
   readonly gundeck: Service
   readonly cannon: Service
+  /** Another start of gundeck on the same data; the earlier one goes on as if it did not know. */
+  restartGundeck(hooks?: GundeckHooks): Promise<void>
   readonly db: WideColumnStore
   /** An access token. */
   token(user: UserId, connection?: string, client?: ClientId): string
@@ -64,30 +66,52 @@ export async function startMessaging(options: MessagingOptions = {}): Promise<Me
   const platform: Platform = { log, clock, ids: systemIds() }
   const isChecked = options.isChecked ?? true
   const running: { gundeck?: Service; cannon?: Service } = {}
-  const gundeckRoutes = () => running.gundeck?.routes ?? []
   const cannonRoutes = () => running.cannon?.routes ?? []
   const key = generatePrivateKey()
   const nowSeconds = () => Math.floor(clock.nowMs() / 1000)
   const tokens = createVerifier({ publicKeys: [publicKeyOf(key)], nowSeconds, cacheSize: 1000 })
   const signer = createSigner({ privateKeys: [key] })
 
+  /** A client of whichever gundeck runs at the moment of the call. */
+  function clientOf<A extends Api>(api: A): Client<A> {
+    const clients = new Map<Service | undefined, Client<A>>()
+    const current = (): Client<A> => {
+      const known = clients.get(running.gundeck)
+      if (known) return known
+      const { gundeck } = running
+      const made = localClient(api, () => gundeck?.routes ?? [], { isChecked })
+      clients.set(gundeck, made)
+      return made
+    }
+    const calls = Object.keys(api).map((name) => [
+      name,
+      (input: unknown) => (current()[name] as (input: unknown) => unknown)(input),
+    ])
+    return Object.fromEntries(calls) as Client<A>
+  }
+
   const cannonClient = localClient(deliveriesApi, cannonRoutes, { isChecked })
-  const gundeck = await startGundeck({
-    config: GundeckConfig.parse(options.gundeckConfig ?? {}),
-    platform,
-    db,
-    address: 'local',
-    cannonAt: () => options.wrapCannon?.(cannonClient) ?? cannonClient,
-    brig: { touchClient: async () => ({ status: 200, headers: {}, body: {} }) },
-    ...(options.push ? { push: options.push } : {}),
-    ...(options.hooks ? { hooks: options.hooks } : {}),
-  })
-  running.gundeck = gundeck
+  const gundecks: Service[] = []
+  async function runGundeck(hooks: GundeckHooks | undefined): Promise<void> {
+    const started = await startGundeck({
+      config: GundeckConfig.parse(options.gundeckConfig ?? {}),
+      platform,
+      db,
+      address: 'local',
+      cannonAt: () => options.wrapCannon?.(cannonClient) ?? cannonClient,
+      brig: { touchClient: async () => ({ status: 200, headers: {}, body: {} }) },
+      ...(options.push ? { push: options.push } : {}),
+      ...(hooks ? { hooks } : {}),
+    })
+    gundecks.push(started)
+    running.gundeck = started
+  }
+  await runGundeck(options.hooks)
   const cannon = await startCannon({
     config: CannonConfig.parse(options.cannonConfig ?? {}),
     platform,
     tokens,
-    gundeck: localClient({ ...attachmentsApi, ...queueApi }, gundeckRoutes, { isChecked }),
+    gundeck: clientOf({ ...attachmentsApi, ...queueApi }),
     address: 'local',
   })
   running.cannon = cannon
@@ -99,13 +123,15 @@ export async function startMessaging(options: MessagingOptions = {}): Promise<Me
   })
 
   return {
-    push: localClient(pushApi, gundeckRoutes, { isChecked }),
-    inboxes: localClient(inboxApi, gundeckRoutes, { isChecked }),
-    public: localClient({ ...notificationsApi, ...pushTokensApi, ...timeApi }, gundeckRoutes, {
-      isChecked,
-    }),
-    gundeck,
+    push: clientOf(pushApi),
+    inboxes: clientOf(inboxApi),
+    public: clientOf({ ...notificationsApi, ...pushTokensApi, ...timeApi }),
+    get gundeck() {
+      if (!running.gundeck) throw new Error('gundeck runs')
+      return running.gundeck
+    },
     cannon,
+    restartGundeck: runGundeck,
     db,
     url: server.url,
     token: (user, connection = '1', client) =>
@@ -120,7 +146,7 @@ export async function startMessaging(options: MessagingOptions = {}): Promise<Me
     open: (path, token) => openSocket(server.url, path, token),
     async [Symbol.asyncDispose]() {
       await cannon[Symbol.asyncDispose]()
-      await gundeck[Symbol.asyncDispose]()
+      for (const gundeck of gundecks) await gundeck[Symbol.asyncDispose]()
       await server.close(0)
       if (!options.db) await db[Symbol.asyncDispose]()
     },
