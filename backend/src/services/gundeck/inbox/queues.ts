@@ -74,13 +74,22 @@ export function createQueues(deps: {
     }
   }
 
+  /** Just in front of the oldest row that has not expired, or the present. */
+  async function oldestPosition(user: UserId): Promise<NotificationId> {
+    const horizon = positionAfter(ticksOfMs(clock.nowMs() - rowTtlSeconds * 1000))
+    const present = await inboxes.newPosition(user)
+    for await (const [oldest] of store.readAfter(user, horizon)) {
+      if (oldest !== undefined) return positionAfter((ticksOf(oldest.id) ?? 1n) - 1n)
+    }
+    return present
+  }
+
   async function acknowledgeOne(given: Acknowledgement): Promise<void> {
     const { user, client } = given
     const before = await cursors.get(user, client)
     if (before === undefined || !before.isAcknowledging) return
-    const horizon = positionAfter(ticksOfMs(clock.nowMs() - rowTtlSeconds * 1000))
     let cursor = latest(before.cursor, given.cursor)
-    if (given.hasSynchronised) cursor = latest(cursor, horizon)
+    if (given.hasSynchronised) cursor = latest(cursor, await oldestPosition(user))
     const acknowledged = [...new Set([...before.acknowledged, ...given.acknowledged])].filter(
       (id) => compareTimeUuid(id, cursor) > 0,
     )
