@@ -5,6 +5,7 @@ import { startTestServer } from '../support/server.ts'
 import { castOn, type Cast, type ClientKind, type Person } from '../support/wire/cast.ts'
 import type { Mailbox } from '../support/wire/mailbox.ts'
 import { rawClient, type RawClient, type RawClientOptions } from '../support/wire/raw.ts'
+import { settings } from './settings.ts'
 import type { Backend } from './split-setup.ts'
 
 export type Shape = 'embedded' | 'split'
@@ -19,16 +20,13 @@ export interface Stage {
   readonly backend: () => Backend
 }
 
-/** Settings of the embedded server, beyond the test server's own. */
-export type EmbeddedSettings = Parameters<typeof startTestServer>[0]
-
 /**
  * Declares the scenarios twice: on the whole backend in one process, and on one process per service.
  * After each, everything that people heard is held against the shapes of events.
  */
-export function inBothShapes(scenarios: (stage: Stage) => void, settings?: EmbeddedSettings): void {
+export function inBothShapes(scenarios: (stage: Stage) => void): void {
   describe('embedded', () => {
-    playOn('embedded', () => startEmbedded(settings), scenarios)
+    playOn('embedded', () => startTestServer(settings), scenarios)
   })
   describe('split', () => {
     playOn('split', findSplit, scenarios)
@@ -36,10 +34,6 @@ export function inBothShapes(scenarios: (stage: Stage) => void, settings?: Embed
 }
 
 type RunningBackend = Backend & AsyncDisposable
-
-function startEmbedded(settings?: EmbeddedSettings): Promise<RunningBackend> {
-  return startTestServer({ cannon: { consumableNotifications: true }, ...settings })
-}
 
 async function findSplit(): Promise<RunningBackend> {
   const split = inject('split')

@@ -1,6 +1,7 @@
 import type { TestProject } from 'vitest/node'
 
 import { startSplitProcesses } from '../support/split-processes.ts'
+import { settings } from './settings.ts'
 
 /** Where clients find a server. */
 export interface Backend {
@@ -19,7 +20,7 @@ declare module 'vitest' {
 /** One process per service for all scenarios together: starting them takes longer than most. */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   try {
-    const split = await startSplitProcesses(splitConfig)
+    const split = await startSplitProcesses(settings)
     const { url, ws, mailboxUrl } = split
     project.provide('split', { url, ws, mailboxUrl })
     return async () => split[Symbol.asyncDispose]()
@@ -29,6 +30,3 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     return async () => undefined
   }
 }
-
-/** Queues that are acknowledged are built, but off unless switched on. */
-const splitConfig = { cannon: { consumableNotifications: true } }

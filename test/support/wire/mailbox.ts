@@ -18,7 +18,16 @@ export interface Mailbox {
   /** The newest matching mail to an address, waiting up to `timeoutMs` for it. */
   waitForMail(address: string, matches?: (mail: Mail) => boolean, timeoutMs?: number): Promise<Mail>
   /** The newest code that was mailed to activate an address, with the key it belongs to. */
-  activationFor(address: string, timeoutMs?: number): Promise<{ key: string; code: string }>
+  activationFor(address: string, timeoutMs?: number): Promise<Secret>
+  /** The newest code that was mailed for a purpose. */
+  secretFor(address: string, purpose: SecretPurpose, timeoutMs?: number): Promise<Secret>
+}
+
+export type SecretPurpose = 'Activation' | 'PasswordReset' | 'Delete'
+
+export interface Secret {
+  readonly key: string
+  readonly code: string
 }
 
 const DEFAULT_TIMEOUT_MS = 5_000
@@ -55,13 +64,14 @@ export function mailbox(mailboxUrl: string): Mailbox {
       }
     },
 
-    async activationFor(address, timeoutMs) {
-      const isActivation = (mail: Mail): boolean =>
-        mailHeader(mail, 'X-Zeta-Purpose') === 'Activation'
-      const mail = await box.waitForMail(address, isActivation, timeoutMs)
+    activationFor: (address, timeoutMs) => box.secretFor(address, 'Activation', timeoutMs),
+
+    async secretFor(address, purpose, timeoutMs) {
+      const isIt = (mail: Mail): boolean => mailHeader(mail, 'X-Zeta-Purpose') === purpose
+      const mail = await box.waitForMail(address, isIt, timeoutMs)
       const code = mailHeader(mail, 'X-Zeta-Code')
       const key = mailHeader(mail, 'X-Zeta-Key')
-      if (!code || !key) throw new Error(`The activation mail to ${address} carries no code`)
+      if (!code || !key) throw new Error(`The mail to ${address} carries no code`)
       return { key, code }
     },
   }

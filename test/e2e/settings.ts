@@ -1,0 +1,13 @@
+import { raisedLimits } from '../support/server-process.ts'
+
+/** What the servers of both shapes have switched on, beyond the defaults. */
+export const settings = {
+  cannon: { consumableNotifications: true },
+  brig: {
+    ...raisedLimits.brig,
+    registration: {
+      refusedAddresses: ['refused@example.org'],
+      refusedDomains: ['refused.example'],
+    },
+  },
+}
