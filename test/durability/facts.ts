@@ -155,6 +155,7 @@ export function factsOf(history: History): Facts {
         return
       }
       case 'server-started':
+      case 'server-frozen':
         return
       case 'server-ended':
         serverEndsMs.push(entry.atMs)

@@ -14,6 +14,8 @@ export type HistoryEvent =
       readonly protocol: Protocol
     }
   | { readonly kind: 'server-started'; readonly clockOffsetMs: number }
+  /** It stood still for so long, and went on. */
+  | { readonly kind: 'server-frozen'; readonly ms: number }
   | { readonly kind: 'server-ended'; readonly how: 'killed' | 'stopped'; readonly step?: string }
 
   /** The request begins; `from` and `to` are readers. */
@@ -86,7 +88,7 @@ export type History = readonly HistoryEntry[]
 
 export interface HistoryRecorder {
   readonly entries: History
-  record(event: HistoryEvent): void
+  readonly record: (event: HistoryEvent) => void
 }
 
 export function recordHistory(): HistoryRecorder {
