@@ -61,7 +61,7 @@ function start(team: boolean = false) {
         headers: {},
         body: {
           users: body.users.map((id) => ({
-            id: id as UserId,
+            id,
             name: 'x',
             status: 'active' as const,
             type: 'regular' as const,
