@@ -78,6 +78,16 @@ it('lets an acknowledgement be lost that came right before a kill', () => {
   expect(kindsIn(late)).toEqual(new Set(['acknowledged-again']))
 })
 
+it('lets acknowledgements be lost that came while nothing could be written', () => {
+  const first = [opened('s'), send('hi'), answered('hi'), shown('s', 'hi', 1)]
+  const again = [{ ms: modelSettleMs }, closed('s'), opened('t'), shown('t', 'hi', 1), quiet]
+  const full: HistoryEvent = { kind: 'disk-full' }
+  const free: HistoryEvent = { kind: 'disk-free' }
+  expect(kindsIn(historyOf(...first, full, acks('s', 1), free, ...again))).toEqual(new Set())
+  const later = historyOf(...first, full, free, acks('s', 1), ...again)
+  expect(kindsIn(later)).toEqual(new Set(['acknowledged-again']))
+})
+
 it('notices a server that forgets, with its clock set back, how far its ids had come', () => {
   const before = [send('one'), answered('one'), opened('s'), shown('s', 'one', 9), closed('s')]
   const after = [opened('t'), send('two'), answered('two'), shown('t', 'two', 5)]

@@ -62,7 +62,8 @@ export interface Violation {
 export interface CheckOptions {
   /**
    * An acknowledgement counts once its socket was closed cleanly, or the server and the socket lived
-   * on for so long: one that came right before a kill may be lost, and its notification come again.
+   * on for so long: one that came right before a kill, or while nothing could be written, may be
+   * lost, and its notification come again.
    */
   readonly settleMs: number
 }
@@ -325,10 +326,14 @@ function gapsOnSocket(socket: Socket, due: readonly Due[], { quiet }: Facts): Vi
 type Settled = (reader: Reader, id: string) => number
 
 /** When the server had noted an acknowledgement, in milliseconds; Infinity when it may not have. */
-function settledAcknowledgements({ serverEndsMs }: Facts, settleMs: number): Settled {
+function settledAcknowledgements({ serverEndsMs, fullDisksMs }: Facts, settleMs: number): Settled {
   function settledMs({ atMs, socket }: Acknowledgement): number {
     const endMs = serverEndsMs.find((each) => each >= atMs) ?? Infinity
     if (endMs - atMs < settleMs) return Infinity
+    const isDiskFull = fullDisksMs.some(
+      ({ fromMs, toMs }) => fromMs < atMs + settleMs && atMs < toMs,
+    )
+    if (isDiskFull) return Infinity
     if (socket.isClosedCleanly) return Math.min(socket.closedAtMs, atMs + settleMs)
     return socket.closedAtMs - atMs < settleMs ? Infinity : atMs + settleMs
   }

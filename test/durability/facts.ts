@@ -90,6 +90,7 @@ export interface Facts {
   readonly missed: readonly Socket[]
   /** When the server ended, in milliseconds; ascending. */
   readonly serverEndsMs: readonly number[]
+  readonly fullDisksMs: readonly { readonly fromMs: number; readonly toMs: number }[]
 }
 
 /**
@@ -113,6 +114,7 @@ export function factsOf(history: History): Facts {
   const left: Facts['left'][number][] = []
   const missed: Socket[] = []
   const serverEndsMs: number[] = []
+  const fullDisksMs: { fromMs: number; toMs: number }[] = []
 
   function show(reader: Reader, at: Position, where: string, shown: Shown): Showing {
     const { inbox } = reader
@@ -157,6 +159,14 @@ export function factsOf(history: History): Facts {
       case 'server-started':
       case 'server-frozen':
         return
+      case 'disk-full':
+        fullDisksMs.push({ fromMs: entry.atMs, toMs: Infinity })
+        return
+      case 'disk-free': {
+        const full = fullDisksMs.at(-1)
+        if (full) full.toMs = entry.atMs
+        return
+      }
       case 'server-ended':
         serverEndsMs.push(entry.atMs)
         return
@@ -254,7 +264,7 @@ export function factsOf(history: History): Facts {
   }
 
   for (const [at, entry] of history.entries()) note(entry, at)
-  return { sends, inboxes, readers, quiet, left, missed, serverEndsMs }
+  return { sends, inboxes, readers, quiet, left, missed, serverEndsMs, fullDisksMs }
 }
 
 function known<T>(named: ReadonlyMap<string, T>, name: string): T {

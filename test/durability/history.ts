@@ -16,6 +16,9 @@ export type HistoryEvent =
   | { readonly kind: 'server-started'; readonly clockOffsetMs: number }
   /** It stood still for so long, and went on. */
   | { readonly kind: 'server-frozen'; readonly ms: number }
+  /** From a while before nothing more can be written, until something can. */
+  | { readonly kind: 'disk-full' }
+  | { readonly kind: 'disk-free' }
   | { readonly kind: 'server-ended'; readonly how: 'killed' | 'stopped'; readonly step?: string }
 
   /** The request begins; `from` and `to` are readers. */

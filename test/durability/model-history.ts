@@ -85,7 +85,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
     }),
   },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('wait'), ms: fc.nat({ max: 2_000 }) }) },
-) as fc.Arbitrary<Command>
+)
 
 /** Histories of a server that keeps every promise. */
 export const validHistory: fc.Arbitrary<HistoryEntry[]> = fc

@@ -52,7 +52,7 @@ const stepTimeoutMs = 8_000
 const finishTimeoutMs = 20_000
 const eraseTimeoutMs = 10_000
 
-const serverConfig = {
+export const serverConfig = {
   log: { level: 'error' },
   cannon: { consumableNotifications: true, drain: { graceSeconds: 0.3 } },
 } as const
@@ -186,7 +186,10 @@ export async function runStorm(options: StormOptions): Promise<Storm> {
 }
 
 /** Everything gets the time to arrive, then everybody looks at everything once more. */
-async function comeToRest(people: People, { entries, record }: HistoryRecorder): Promise<void> {
+export async function comeToRest(
+  people: People,
+  { entries, record }: HistoryRecorder,
+): Promise<void> {
   const { devices, group } = people
   // Nobody leaves a socket any more, except those who had already decided to.
   await sleep(4_000)
@@ -254,7 +257,8 @@ async function idsIn({ raw }: Device): Promise<string[]> {
   return json.notifications.map(({ id }) => id)
 }
 
-async function within(
+/** Rejects when it is not true in time. */
+export async function within(
   timeoutMs: number,
   what: string,
   isTrue: () => boolean | Promise<boolean>,
@@ -278,8 +282,11 @@ export function randomNumbers(seed: number): () => number {
   }
 }
 
-/** What is wrong with a storm, in words; the history lies in a file then. Empty when all is well. */
-export async function complaints({ history, violations, frameFaults }: Storm): Promise<string[]> {
+/** What is wrong, in words; the history lies in a file then. Empty when all is well. */
+export async function complaints(
+  storm: Pick<Storm, 'history' | 'violations' | 'frameFaults'>,
+): Promise<string[]> {
+  const { history, violations, frameFaults } = storm
   const found = [
     ...violations.map(({ kind, text }) => `${kind} (${promises[kind]}): ${text}`),
     ...frameFaults.map((fault) => `a frame with ${fault}`),

@@ -46,7 +46,7 @@ export function tally(history: History): string[] {
   const unheard = count((entry) => entry.kind === 'refused' && entry.reason === 'ECONNREFUSED')
   const { whole, afterStart } = pausesMs(history)
   return [
-    `kills ${ended('killed')} (${atSteps} at a step), stops ${ended('stopped') - 1}, ` +
+    `kills ${ended('killed')} (${atSteps} at a step), stops ${ended('stopped')}, ` +
       `freezes ${frozen}, clock set back ${setBack} times`,
     `sends ${of('send') - unheard}: ${of('acknowledged')} acknowledged, ` +
       `${of('unknown')} unknown, ${of('refused') - unheard} refused; ${unheard} more found no server`,
