@@ -33,7 +33,7 @@ export async function run(args: readonly string[]): Promise<number> {
       'status, metrics and dev mailbox (default: 127.0.0.1:8081)',
     )
     .option('--data <folder>', 'the folder that holds everything (default: data)')
-    .option('--only <service>', 'run one service of several processes (see the operator guide)')
+    .option('--only <service>', 'run one service of several processes (see docs/operating.md)')
     .exitOverride()
   try {
     program.parse([...args], { from: 'user' })
@@ -49,10 +49,17 @@ export async function run(args: readonly string[]): Promise<number> {
     return 0
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
-    const message = error instanceof Error ? error.message : String(error)
-    process.stderr.write(`${message}\n`)
+    process.stderr.write(`${sentence(error)}\n`)
     return error instanceof ConfigError ? 2 : 1
   }
+}
+
+function sentence(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  if ('code' in error && error.code === 'EADDRINUSE') {
+    return `${error.message}. Another program listens there; choose with --listen and --operator-listen.`
+  }
+  return error.message
 }
 
 async function start(options: ServeOptions): Promise<Running> {

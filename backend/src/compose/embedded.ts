@@ -1,5 +1,5 @@
 import type { RequestListener } from 'node:http'
-import { lockDataFolder } from '../adapters/local/data-folder.ts'
+import { bindDomain, lockDataFolder } from '../adapters/local/data-folder.ts'
 import { publicApis } from '../contract/public.ts'
 import type { EndpointDeclaration } from '../contract/endpoint.ts'
 import { ApiError, kitErrors } from '../contract/error.ts'
@@ -66,6 +66,7 @@ export async function startEmbedded(
 ): Promise<RunningEmbedded> {
   await using starting = new AsyncDisposableStack()
   starting.use(await lockDataFolder(config.data))
+  await bindDomain(config.data, config.domain)
   const platform = createPlatform(config, overrides)
   const stores = starting.use(openStores(config, platform, 'tricord', overrides.commitHooks))
   const keys = await loadKeys(config)

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { lockDataFolder } from '../adapters/local/data-folder.ts'
+import { bindDomain, lockDataFolder } from '../adapters/local/data-folder.ts'
 import { localRegistry } from '../adapters/local/registry.ts'
 import { serveMailbox } from '../adapters/mailbox/page.ts'
 import { deliveriesApi } from '../contract/cannon/internal.ts'
@@ -158,10 +158,10 @@ async function startWithStores(
   overrides: PlatformOverrides,
   starting: AsyncDisposableStack,
 ): Promise<{ service: Service; mailbox: () => ReturnType<typeof openStores>['mailbox'] }> {
-  starting.use(await lockDataFolder(join(config.data, name)))
-  const stores = starting.use(
-    openStores({ ...config, data: join(config.data, name) }, platform, name),
-  )
+  const folder = join(config.data, name)
+  starting.use(await lockDataFolder(folder))
+  await bindDomain(folder, config.domain)
+  const stores = starting.use(openStores({ ...config, data: folder }, platform, name))
   const agent = createAgent()
   starting.defer(() => agent.destroy())
   const clients = neighbours((service, api) =>

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { DataFolderInUse, lockDataFolder } from './data-folder.ts'
+import { bindDomain, DataFolderInUse, lockDataFolder, OtherDomain } from './data-folder.ts'
 
 let folder: string
 beforeEach(async () => {
@@ -40,4 +40,10 @@ it('is free again when its holder was killed', async () => {
   holder.kill('SIGKILL')
   await once(holder, 'exit')
   await using _mine = await lockDataFolder(folder)
+})
+
+it('keeps to the backend domain of its first start', async () => {
+  await bindDomain(folder, 'one.example.org')
+  await bindDomain(folder, 'one.example.org')
+  await expect(bindDomain(folder, 'two.example.org')).rejects.toThrow(OtherDomain)
 })

@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 
@@ -35,4 +35,31 @@ export async function lockDataFolder(path: string): Promise<AsyncDisposable> {
       lock.close()
     },
   }
+}
+
+/** The data belongs to another backend domain than the one configured. */
+export class OtherDomain extends Error {
+  constructor(path: string, known: string, configured: string) {
+    super(
+      `The data folder ${path} belongs to the backend domain ${known}, and ${configured} is ` +
+        'configured. The domain is part of every id and cannot change: use the old one, or an ' +
+        'empty folder.',
+    )
+    this.name = 'OtherDomain'
+  }
+}
+
+/**
+ * Binds the folder to its backend domain at the first start, and holds later starts to it.
+ *
+ * @throws OtherDomain
+ */
+export async function bindDomain(path: string, domain: string): Promise<void> {
+  const file = join(path, 'domain')
+  const known = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined
+    throw error
+  })
+  if (known === undefined) await writeFile(file, `${domain}\n`, { flush: true })
+  else if (known.trim() !== domain) throw new OtherDomain(path, known.trim(), domain)
 }
