@@ -1,3 +1,4 @@
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { KeyObject } from 'node:crypto'
 import { pino, type Logger } from 'pino'
@@ -56,7 +57,8 @@ export function createPlatform(config: Config, overrides: PlatformOverrides): Pl
 }
 
 /** The keys that sign tokens: made at the first start, the same for every service. */
-export function loadKeys(config: Config): Promise<KeyObject[]> {
+export async function loadKeys(config: Config): Promise<KeyObject[]> {
+  await mkdir(config.data, { recursive: true, mode: 0o700 })
   return loadOrCreatePrivateKeys(join(config.data, 'zauth.keys'))
 }
 

@@ -58,6 +58,14 @@ export function searchContract(
       }
     })
 
+    it('says whether it has to be filled', async () => {
+      await using search = await open()
+      expect(await search.isEmpty()).toBe(true)
+      await search.index([document({ name: 'first' })])
+      await settle(search)
+      expect(await search.isEmpty()).toBe(false)
+    })
+
     it('ranks a handle above a name, and leaves out the searcher', async () => {
       await using search = await open()
       await search.index([

@@ -36,6 +36,8 @@ export interface UserHits {
 }
 
 export interface UserSearch extends AsyncDisposable {
+  /** True for an index that is new or was lost: it must be filled from the users. */
+  isEmpty(): Promise<boolean>
   index(documents: readonly UserDocument[]): Promise<void>
   remove(users: readonly UserId[]): Promise<void>
   /** Words match as prefixes of handle and of the folded name; handle matches rank higher. */

@@ -76,6 +76,7 @@ export async function openSqliteSearch(options: { file: string }): Promise<UserS
     );
   `)
   const statements = {
+    first: db.prepare('SELECT 1 FROM users LIMIT 1'),
     find: db.prepare('SELECT id, version_ms AS versionMs FROM users WHERE user = ?'),
     insert: db.prepare(
       `INSERT INTO users
@@ -100,6 +101,9 @@ export async function openSqliteSearch(options: { file: string }): Promise<UserS
   }
 
   return {
+    async isEmpty() {
+      return statements.first.get() === undefined
+    },
     async index(documents) {
       inTransaction(db, () => {
         for (const document of documents) replace(statements, forget, document)

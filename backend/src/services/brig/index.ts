@@ -18,6 +18,7 @@ import { peopleFor, peopleRoutes, peopleTables } from './people.ts'
 import { userStore } from './store/users.ts'
 import { openTurn } from './turn.ts'
 import { runDeletionSweep } from './workers/deletion-sweep.ts'
+import { runSearchRefill } from './workers/search-refill.ts'
 
 export interface BrigDeps {
   readonly config: BrigConfig
@@ -64,6 +65,7 @@ export async function startBrig(deps: BrigDeps): Promise<Service> {
     { deletion, clock, log, everySeconds: config.sweepEverySeconds },
     stopping.signal,
   )
+  const refilling = runSearchRefill({ search: deps.search, users, log }, stopping.signal)
 
   return {
     name: 'brig',
@@ -76,7 +78,7 @@ export async function startBrig(deps: BrigDeps): Promise<Service> {
     drain: () => Promise.resolve(),
     async [Symbol.asyncDispose]() {
       stopping.abort()
-      await sweeping
+      await Promise.all([sweeping, refilling])
       await accountsHalf[Symbol.asyncDispose]()
     },
   }

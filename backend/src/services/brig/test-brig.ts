@@ -91,6 +91,7 @@ export async function startTestBrig(
   const pushes: Push[] = []
   const documents = new Map<UserId, UserDocument>()
   const search: UserSearch = {
+    isEmpty: () => Promise.resolve(documents.size === 0),
     async index(added) {
       note('index')
       for (const document of added) documents.set(document.user, document)

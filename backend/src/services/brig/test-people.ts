@@ -247,6 +247,7 @@ function memorySearch(
   note: (name: string, input: unknown) => Promise<void>,
 ): UserSearch {
   return {
+    isEmpty: () => Promise.resolve(documents.size === 0),
     async index(added) {
       await note('index', added)
       for (const document of added) documents.set(document.user, document)
