@@ -9,6 +9,7 @@ export const UserSummary = z.object({
   team: TeamId.optional(),
   status: z.enum(['active', 'suspended', 'deleted', 'ephemeral', 'pending-invitation']),
   type: z.enum(['regular', 'app', 'bot']),
+  /** False without a verified address, as guests are. */
   isActivated: z.boolean(),
 })
 export type UserSummary = z.infer<typeof UserSummary>

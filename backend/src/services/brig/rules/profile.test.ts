@@ -57,6 +57,10 @@ it('hides those who were only invited', () => {
   expect(isVisible({ ...alice, status: 'deleted' })).toBe(true)
 })
 
+it('tells other services that a guest has no verified address', () => {
+  expect(summaryOf({ ...alice, status: 'ephemeral' }).isActivated).toBe(false)
+})
+
 it('tells other services what they need', () => {
   const team = '7d1f7a3e-2d7c-4a3f-8f0a-9d1f7a3e2d7c' as TeamId
   expect(summaryOf({ ...alice, team })).toEqual({

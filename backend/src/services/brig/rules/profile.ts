@@ -42,6 +42,6 @@ export function summaryOf(user: User): UserSummary {
     ...(user.team === undefined ? {} : { team: user.team }),
     status: user.status,
     type: user.type,
-    isActivated: user.isActivated,
+    isActivated: user.isActivated && user.status !== 'ephemeral',
   }
 }
