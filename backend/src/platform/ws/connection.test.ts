@@ -157,3 +157,19 @@ it('says when the client takes no more, and when it does again', async () => {
   await expect.poll(() => server.drained).toBeGreaterThan(0)
   expect(server.connection.hasRoom).toBe(true)
 })
+
+it('takes what came together with the handshake', async () => {
+  const { server, port } = await openPair()
+  const raw = connect(port, '127.0.0.1')
+  stops.push(() => raw.destroy())
+  const upgrade =
+    'GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n' +
+    'sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n'
+  const ping = Buffer.from([0x89, 0x81, 0, 0, 0, 0, 0x78])
+  const chunks: Buffer[] = []
+  raw.on('data', (chunk) => chunks.push(chunk))
+  raw.write(Buffer.concat([Buffer.from(upgrade), ping]))
+  const pong = Buffer.from([0x8a, 0x01, 0x78])
+  await expect.poll(() => Buffer.concat(chunks).subarray(-3).equals(pong)).toBe(true)
+  expect(server.connection.isOpen).toBe(true)
+})

@@ -109,7 +109,7 @@ describe('an attachment', () => {
         params: { user: bob },
         body: {
           after: position,
-          connection,
+          connection: connection as ConnectionId,
           limit: 10,
           limitBytes: 9999,
         },

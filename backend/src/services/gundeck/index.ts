@@ -37,6 +37,7 @@ import {
 import { pushTokenStore, pushTokensTable } from './store/push-tokens.ts'
 import { ringStore, ringTable } from './store/ring.ts'
 import { clientActivity } from './workers/client-activity.ts'
+import { nativePush } from './workers/native-push.ts'
 
 export { GundeckConfig } from './config.ts'
 export type { GundeckHooks, InboxStep } from './inbox/inbox.ts'
@@ -86,6 +87,7 @@ export async function startGundeck(deps: GundeckDeps): Promise<Service> {
   const cursors = cursorStore(db)
   const tokens = pushTokenStore(db)
   const recent = createRecentRequests()
+  const waking = deps.push && nativePush({ push: deps.push, tokens, log })
   const inboxes = createInboxes({
     store,
     ring,
@@ -96,6 +98,7 @@ export async function startGundeck(deps: GundeckDeps): Promise<Service> {
     log,
     hooks: deps.hooks,
     signal,
+    ...(waking ? { stored: (append, id, sockets) => waking.wake(append, id, sockets) } : {}),
     limits: {
       waitingPerInbox: config.waitingPerInbox,
       waitingBytes: config.waitingBytes,
@@ -137,8 +140,15 @@ export async function startGundeck(deps: GundeckDeps): Promise<Service> {
     async drain() {
       if (isDraining) return
       isDraining = true
-      await inboxes.drain()
-      await ring.release()
+      // Callers are answered within their time; a batch in doubt may take longer than anybody waits.
+      const patienceMs = config.appendTimeoutSeconds * 1000 + 2000
+      await Promise.race([inboxes.drain(), clock.sleep(patienceMs, signal).catch(() => undefined)])
+      try {
+        await ring.release()
+      } catch (error) {
+        // The next owner starts above the ceiling instead.
+        log.warn({ err: error }, 'inboxes not released')
+      }
     },
     async [Symbol.asyncDispose]() {
       stopping.abort()

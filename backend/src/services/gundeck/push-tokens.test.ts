@@ -2,19 +2,27 @@ import { describe, expect, it } from 'vitest'
 import type { PushToken } from '../../contract/gundeck/push-tokens.ts'
 import type { ConnectionId, UserId } from '../../contract/ids.ts'
 import type { NativePush, PushNotice } from '../../ports/push.ts'
-import { newClient, newUser, startTestGundeck } from './testing/test-gundeck.ts'
+import {
+  attach,
+  newClient,
+  newUser,
+  pushTo,
+  send,
+  settle,
+  startTestGundeck,
+} from './testing/test-gundeck.ts'
 
 const connection = '1' as ConnectionId
 const callerOf = (user: UserId) => ({ user, client: undefined, connection })
 
-function paperPush(): NativePush & { sent: PushNotice[] } {
+function paperPush(outcome: 'sent' | 'gone' = 'sent'): NativePush & { sent: PushNotice[] } {
   const sent: PushNotice[] = []
   return {
     sent,
     supports: (transport, app) => transport === 'GCM' && app === 'wire',
     async notify(notice) {
       sent.push(notice)
-      return 'sent'
+      return outcome
     },
     [Symbol.asyncDispose]: async () => undefined,
   }
@@ -74,6 +82,47 @@ describe('a push token', () => {
     await gundeck.client.closeClientInbox({ params: { user, client: phone.client } })
     expect((await gundeck.client.listPushTokens({ caller })).body.tokens).toEqual([laptop])
     await gundeck.client.closeInbox({ params: { user } })
+    expect((await gundeck.client.listPushTokens({ caller })).body.tokens).toEqual([])
+  })
+})
+
+describe('an app', () => {
+  it('is woken for what its client has no socket for, with nothing of the content', async () => {
+    const push = paperPush()
+    const gundeck = await startTestGundeck({ push })
+    const user = newUser()
+    const caller = callerOf(user)
+    const [phone, laptop, tablet] = [
+      tokenOf({ token: 'phone' }),
+      tokenOf({ token: 'laptop' }),
+      tokenOf({ token: 'tablet' }),
+    ]
+    for (const body of [phone, laptop, tablet]) await gundeck.client.addPushToken({ caller, body })
+    await attach(gundeck, user, { client: laptop.client })
+    const recipients = [{ user, clients: [phone.client, laptop.client] }]
+    await send(gundeck, user, pushTo(user, 'secret', { recipients, priority: 'low' }))
+    await send(gundeck, user, pushTo(user, 'typing', { recipients, isTransient: true }))
+    await settle()
+    expect(push.sent).toEqual([
+      {
+        user,
+        notification: gundeck.delivered[0]?.id,
+        transport: 'GCM',
+        app: 'wire',
+        token: 'phone',
+        priority: 'low',
+      },
+    ])
+  })
+
+  it('that is gone is forgotten', async () => {
+    const push = paperPush('gone')
+    const gundeck = await startTestGundeck({ push })
+    const user = newUser()
+    const caller = callerOf(user)
+    await gundeck.client.addPushToken({ caller, body: tokenOf() })
+    await send(gundeck, user, pushTo(user, 'text'))
+    await settle()
     expect((await gundeck.client.listPushTokens({ caller })).body.tokens).toEqual([])
   })
 })

@@ -30,6 +30,8 @@ export interface OwnerLink<Socket extends Attachable> {
 }
 
 const heartbeatMs = 1000
+/** Of each kind in one call: when every socket attaches again, it takes several. */
+const largestCall = 10_000
 
 /**
  * One cannon's calls to the owner of the inboxes. What comes in one turn of the loop goes out
@@ -50,9 +52,9 @@ export function createOwnerLink<Socket extends Attachable>(deps: {
     readonly reject: (error: unknown) => void
   }
   const sockets = new Map<number, Socket>()
-  let attaching: Waiting[] = []
-  let detached: number[] = []
-  let confirmed = new Map<number, readonly [number, number]>()
+  const attaching: Waiting[] = []
+  const detached: number[] = []
+  const confirmed = new Map<number, readonly [number, number]>()
   let lastNumber = 0
   let tenure: string | undefined
   let isScheduled = false
@@ -68,16 +70,14 @@ export function createOwnerLink<Socket extends Attachable>(deps: {
 
   async function call(): Promise<void> {
     isCalling = true
-    const waiting = attaching
-    const detach = detached
-    const confirm = [...confirmed].map(([number, [sequence, chars]]): [number, number, number] => [
-      number,
-      sequence,
-      chars,
-    ])
-    attaching = []
-    detached = []
-    confirmed = new Map()
+    const waiting = attaching.splice(0, largestCall)
+    const detach = detached.splice(0, largestCall)
+    const confirm: [number, number, number][] = []
+    for (const [number, [sequence, chars]] of confirmed) {
+      if (confirm.length >= largestCall) break
+      confirm.push([number, sequence, chars])
+      confirmed.delete(number)
+    }
     try {
       const { body } = await gundeck.exchangeAttachments({
         params: { cannon },

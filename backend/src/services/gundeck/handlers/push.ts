@@ -9,6 +9,7 @@ import type { NotificationStore } from '../store/notifications.ts'
 
 /** A payload longer than this that goes to several inboxes is stored once. */
 const sharedFromChars = 8 * 1024
+const noEvents = '[]'
 /** What a row takes besides its payloads. */
 const rowBytes = 256
 /** Of a call that says it is a repeat but not since when. */
@@ -61,7 +62,7 @@ function split(push: Push, firstAttemptAgeMs: number | undefined): Iterable<Appe
   const appends = new Map<UserId, Append & { deliveries: AppendDelivery[] }>()
   for (const { user, clients, events } of push.recipients) {
     const template = events ? payloadTemplate(events, hasTime) : common
-    if (template === undefined) continue
+    if (template === undefined || template.text === noEvents) continue
     const isCommon = template === common
     const delivery: AppendDelivery = {
       clients,
@@ -79,10 +80,10 @@ function split(push: Push, firstAttemptAgeMs: number | undefined): Iterable<Appe
       user,
       request: push.requestId,
       deliveries: [delivery],
-      isTransient: push.isTransient,
+      isTransient: push.isTransient === true,
       origin: push.origin?.user === user ? push.origin.connection : undefined,
       eventTimeMs: push.eventTimeMs,
-      priority: push.priority,
+      priority: push.priority ?? 'high',
       sizeBytes: rowBytes + bytes,
       firstAttemptAgeMs,
     })

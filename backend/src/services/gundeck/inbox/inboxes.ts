@@ -161,6 +161,10 @@ export function createInboxes(
           }
         }
         return await call.done
+      } catch (error) {
+        // What was taken up goes on; nobody waits for it any more.
+        call.expire()
+        throw error
       } finally {
         calls.delete(call)
         if (isDraining) schedule()

@@ -77,7 +77,7 @@ export async function startTestGundeck(options: TestGundeckOptions = {}): Promis
   const cannon: Client<typeof deliveriesApi> = {
     async deliver({ body }) {
       await test.onDeliver()
-      delivered.push(...structuredClone(body.deliveries as Delivery[]))
+      delivered.push(...structuredClone(body.deliveries))
       lost.push(...body.lost)
       closed.push(...body.close)
       return { status: 200, headers: {}, body: { unknown: [] } }
@@ -192,7 +192,7 @@ export async function attach(
         {
           attachment: number,
           user,
-          connection: place.connection ?? String(number),
+          connection: (place.connection ?? String(number)) as ConnectionId,
           ...(place.client === undefined ? {} : { client: place.client }),
           ...(place.replaces === undefined ? {} : { replaces: place.replaces }),
         },
