@@ -232,7 +232,9 @@ inBothShapes(({ person, stranger }) => {
     const { accessTokenData } = alice.client.api['accessTokenStore']
     if (!accessTokenData) throw new Error('no access token')
     accessTokenData.access_token = 'expired'
-    await expect(alice.client.api.api.self.getSelf([])).rejects.toThrow()
+    await expect(alice.client.api.api.self.getSelf([])).rejects.toMatchObject({
+      label: 'invalid-credentials',
+    })
     expect(alice.client.signOuts).toHaveLength(1)
   })
 
