@@ -153,7 +153,6 @@ export interface UserCaller {
 type CallerOf<A extends Auth> = A extends 'user' ? UserCaller : undefined
 
 type OutputOf<S> = S extends z.ZodType ? z.output<S> : undefined
-type InputOf<S> = S extends z.ZodType ? z.input<S> : undefined
 type ParsedBody<B> = B extends z.ZodType
   ? z.output<B>
   : B extends BytesBody
@@ -223,8 +222,11 @@ export type ClientReply<D extends EndpointDeclaration> = {
 }[keyof D['responses'] & number]
 
 type Part<K extends string, V> = V extends undefined ? unknown : Readonly<Record<K, V>>
-type ClientBody<B> = B extends z.ZodType
-  ? z.input<B>
+/** Our own services give what the handler gets: within a process it is handed over as it is. */
+type Given<A extends Auth, S extends z.ZodType> = A extends 'internal' ? z.output<S> : z.input<S>
+type GivenOf<A extends Auth, S> = S extends z.ZodType ? Given<A, S> : undefined
+type ClientBody<A extends Auth, B> = B extends z.ZodType
+  ? Given<A, B>
   : B extends BytesBody
     ? Uint8Array
     : B extends JsonTextBody
@@ -236,10 +238,10 @@ type ClientBody<B> = B extends z.ZodType
           : undefined
 export type ClientInput<D extends EndpointDeclaration> = Part<
   'params',
-  InputOf<Field<D, 'params'>>
+  GivenOf<D['auth'], Field<D, 'params'>>
 > &
-  Part<'query', InputOf<Field<D, 'query'>>> &
-  Part<'body', ClientBody<Field<D, 'body'>>> &
+  Part<'query', GivenOf<D['auth'], Field<D, 'query'>>> &
+  Part<'body', ClientBody<D['auth'], Field<D, 'body'>>> &
   (D['auth'] extends 'user' ? { readonly caller: UserCaller } : unknown) & {
     readonly signal?: AbortSignal
     readonly requestId?: string

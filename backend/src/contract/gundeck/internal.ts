@@ -24,12 +24,13 @@ export const Push = z.object({
   recipients: z.array(PushRecipient),
   events: z.array(EventPayload).optional(),
   /** Delivered to live sockets only, never stored. */
-  isTransient: z.boolean().default(false),
+  isTransient: z.boolean().optional(),
   /** The socket of this user and connection is skipped live; the notification is stored. */
   origin: z.object({ user: UserId, connection: ConnectionId }).optional(),
   /** When the event happened, for events that carry `time`. */
   eventTimeMs: z.int().optional(),
-  priority: z.enum(['low', 'high']).default('high'),
+  /** `high` when absent. */
+  priority: z.enum(['low', 'high']).optional(),
 })
 export type Push = z.infer<typeof Push>
 
@@ -44,7 +45,7 @@ export const pushApi = {
     body: z.object({
       pushes: z.array(Push),
       /** Some of these pushes may have been stored by an earlier attempt whose answer was lost. */
-      isRepeat: z.boolean().default(false),
+      isRepeat: z.boolean().optional(),
       /** How long ago the first attempt began; five minutes are assumed of a repeat without it. */
       firstAttemptAgeMs: z.int().nonnegative().optional(),
     }),

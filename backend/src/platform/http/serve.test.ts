@@ -390,15 +390,16 @@ describe('the typed clients', () => {
       api,
       handlers(() => 'ok'),
     )
-    for (const client of [
-      httpClient(api, { address: () => url }),
-      localClient(api, () => bound, { isChecked: true }),
-      localClient(api, () => bound, { isChecked: false }),
-    ]) {
+    const http = httpClient(api, { address: () => url })
+    const checked = localClient(api, () => bound, { isChecked: true })
+    const unchecked = localClient(api, () => bound, { isChecked: false })
+    for (const client of [http, checked, unchecked]) {
       expect((await client.add({ body: { numbers: [1, 2] } })).body.sum).toBe(3)
       await expect(client.add({ body: { numbers: [1, 2, 3, 4] } })).rejects.toMatchObject({
         declaration: { label: 'room-full' },
       })
+    }
+    for (const client of [http, checked]) {
       const seat = await client.takeSeat({
         caller: { user, client: undefined, connection: '7' } as never,
         params: { room },

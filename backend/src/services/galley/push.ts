@@ -1,4 +1,3 @@
-import type { z } from 'zod'
 import type { Client } from '../../contract/endpoint.ts'
 import { Unavailable } from '../../contract/error.ts'
 import type { Push, pushApi } from '../../contract/gundeck/internal.ts'
@@ -6,7 +5,6 @@ import type { UserId } from '../../contract/ids.ts'
 import type { Clock } from '../../platform/clock.ts'
 
 export type GundeckClient = Client<typeof pushApi>
-export type OutgoingPush = z.input<typeof Push>
 /** The event time that stands in each recipient's inbox. */
 export type EventTimes = Readonly<Partial<Record<UserId, number>>>
 
@@ -16,7 +14,7 @@ export type EventTimes = Readonly<Partial<Record<UserId, number>>>
  * @param firstAttemptAgeMs Of a push that an earlier process may have sent already.
  */
 export type PushToInboxes = (
-  push: OutgoingPush,
+  push: Push,
   earlier?: { firstAttemptAgeMs: number | undefined },
 ) => Promise<EventTimes>
 

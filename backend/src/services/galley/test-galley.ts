@@ -93,8 +93,8 @@ export function fakeGundeck() {
           event,
           clients,
           origin: push.origin,
-          isTransient: push.isTransient,
-          priority: push.priority,
+          isTransient: push.isTransient ?? false,
+          priority: push.priority ?? 'high',
         })
       }
     }
@@ -326,8 +326,9 @@ export async function startTestGalley(
       return people
     },
     async addClient(user, client) {
-      await internal.addClient({ params: { user: user.id, client } })
-      return client as ClientId
+      const id = client as ClientId
+      await internal.addClient({ params: { user: user.id, client: id } })
+      return id
     },
     async [Symbol.asyncDispose]() {
       await new Promise<void>((resolve) => {

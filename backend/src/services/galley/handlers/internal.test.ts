@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { ConversationId } from '../../../contract/ids.ts'
+import type { ClientId, ConversationId } from '../../../contract/ids.ts'
 import { oneToOneConversationId } from '../rules/conversation-ids.ts'
 import {
   at,
@@ -133,7 +133,7 @@ describe('devices', () => {
       qualified_ids: [alice.qualified],
     })
     expect(at(listed.body, 'found', 0)).toMatchObject({ id: alice.id, type: 1 })
-    await galley.internal.removeClient({ params: { user: alice.id, client: 'ff' } })
+    await galley.internal.removeClient({ params: { user: alice.id, client: 'ff' as ClientId } })
   })
 })
 
