@@ -234,6 +234,8 @@ function errorProblems(
   body: unknown,
 ): string[] {
   if (exchange.method === 'HEAD' || exchange.body === undefined) return []
+  // Upstream's come from its gateway, and Wire's clients wait only if they are not errors of the API.
+  if (exchange.status === 420) return exchange.body === '' ? [] : ['a body']
   // A few errors have bodies of their own, such as the mismatch of a Proteus send.
   if (shape?.schema !== undefined && shape.labels === undefined) return []
   if (typeof body !== 'object' || body === null) return ['an error must be a JSON object']

@@ -20,20 +20,26 @@ export interface Stage {
   readonly backend: () => Backend
 }
 
+type RunningBackend = Backend & AsyncDisposable
+type Backends = Readonly<Record<Shape, () => Promise<RunningBackend>>>
+
+/** A server of each file's own in one process, and the processes that all files share. */
+const usualBackends: Backends = { embedded: () => startTestServer(settings), split: findSplit }
+
 /**
  * Declares the scenarios twice: on the whole backend in one process, and on one process per service.
  * After each, everything that people heard is held against the shapes of events.
  */
-export function inBothShapes(scenarios: (stage: Stage) => void): void {
-  describe('embedded', () => {
-    playOn('embedded', () => startTestServer(settings), scenarios)
-  })
-  describe('split', () => {
-    playOn('split', findSplit, scenarios)
-  })
+export function inBothShapes(
+  scenarios: (stage: Stage) => void,
+  backends: Backends = usualBackends,
+): void {
+  for (const shape of ['embedded', 'split'] as const) {
+    describe(shape, () => {
+      playOn(shape, backends[shape], scenarios)
+    })
+  }
 }
-
-type RunningBackend = Backend & AsyncDisposable
 
 async function findSplit(): Promise<RunningBackend> {
   const split = inject('split')

@@ -87,6 +87,12 @@ export function sendError(response: ServerResponse, error: unknown): ApiError {
   }
   // What is left of the body will not be read.
   if (!response.req.complete) response.setHeader('connection', 'close')
+  if (known.declaration === kitErrors.tooManyRequests) {
+    // Wire's client waits and tries again only if the body is not an error's; else it gives up.
+    response.setHeader('content-length', 0)
+    response.writeHead(known.declaration.status).end()
+    return known
+  }
   sendText(response, known.declaration.status, 'application/json', JSON.stringify(known.body()))
   return known
 }
