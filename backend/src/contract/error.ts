@@ -96,7 +96,7 @@ export const kitErrors = errors({
   timeout: {
     status: 408,
     label: 'request-timeout',
-    message: 'The request body did not arrive in time',
+    message: 'The request did not arrive in time',
   },
   tooLarge: { status: 413, label: 'request-too-large', message: 'The request body is too large' },
   unsupportedMediaType: {
@@ -108,6 +108,11 @@ export const kitErrors = errors({
     status: 420,
     label: 'too-many-requests',
     message: 'Too many requests: wait a moment and try again',
+  },
+  headersTooLarge: {
+    status: 431,
+    label: 'headers-too-large',
+    message: 'The headers of the request are too large',
   },
   defect: { status: 500, label: 'server-error', message: 'The server failed to answer' },
   unavailable: {

@@ -1,38 +1,60 @@
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
+import { ApiError, kitErrors, type ErrorDeclaration } from '../../contract/error.ts'
+import { refuseOn } from './linger.ts'
 import type { ServeUpgrade } from './upgrade.ts'
+
+/** How long a request may take to arrive. Bodies have shorter limits of their own, by pauses. */
+export interface RequestTimeouts {
+  /** Request line and headers; the first ones count from the connection on. */
+  readonly headersMs: number
+  /** All of it: an upload over a slow line may take long. */
+  readonly requestMs: number
+}
 
 export interface ServerOptions {
   readonly host: string
   /** 0 takes a free one. */
   readonly port: number
   readonly listener: RequestListener
+  /** Without it nothing is upgraded. Only upgrades to a WebSocket come here. */
   readonly upgrade?: ServeUpgrade
+  readonly timeouts?: Partial<RequestTimeouts>
 }
 
 export interface RunningServer {
   readonly url: string
   readonly port: number
-  /** Takes no new connections, lets requests in progress finish for `graceMs`, then cuts. */
+  /**
+   * Takes no new connections, lets requests in progress finish for `graceMs`, then cuts. Sockets
+   * that were upgraded belong to whoever took them.
+   */
   close(graceMs: number): Promise<void>
 }
 
+/** Times are checked so often. */
+const checkingMs = 5_000
+
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  const { headersMs = 20_000, requestMs = 60 * 60_000 } = options.timeouts ?? {}
   const server = createServer(
     {
-      headersTimeout: 20_000,
-      // Bodies have their own limits, by pauses: an upload over a slow line may take long.
-      requestTimeout: 0,
+      headersTimeout: headersMs,
+      requestTimeout: requestMs,
+      connectionsCheckingInterval: Math.min(checkingMs, headersMs),
       keepAliveTimeout: 65_000,
       maxHeaderSize: 32 * 1024,
       noDelay: true,
+      shouldUpgradeCallback: ({ headers }) =>
+        options.upgrade !== undefined && headers.upgrade?.toLowerCase() === 'websocket',
     },
     options.listener,
   )
-  server.on('clientError', (_error, socket) => {
-    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n')
-    else socket.destroy()
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    if (isAnswering(socket)) socket.destroy()
+    else refuseOn(socket, new ApiError(clientErrors.get(error.code ?? '') ?? kitErrors.badRequest))
   })
   if (options.upgrade !== undefined) server.on('upgrade', options.upgrade)
   await new Promise<void>((resolve, reject) => {
@@ -53,7 +75,24 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       server.closeIdleConnections()
       await Promise.race([closed, delay(graceMs, undefined, { ref: false })])
       server.closeAllConnections()
-      await closed
     },
   }
+}
+
+/** What Node's parser calls the faults that are not just nonsense. */
+const clientErrors = new Map<string, ErrorDeclaration>([
+  ['HPE_HEADER_OVERFLOW', kitErrors.headersTooLarge],
+  ['HPE_CHUNK_EXTENSIONS_OVERFLOW', kitErrors.tooLarge],
+  ['ERR_HTTP_REQUEST_TIMEOUT', kitErrors.timeout],
+])
+
+/** Whether part of a reply went out already: another one must not go into the middle of it. */
+function isAnswering(socket: Duplex): boolean {
+  // Not documented but in an example of Node's; a test would notice.
+  const response: unknown = Reflect.get(socket, '_httpMessage')
+  return (
+    typeof response === 'object' &&
+    response !== null &&
+    Reflect.get(response, 'headersSent') === true
+  )
 }

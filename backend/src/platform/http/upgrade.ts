@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream'
 import { WebSocketServer } from 'ws'
 import { ApiError, kitErrors } from '../../contract/error.ts'
 import type { Platform } from '../service.ts'
+import { refuseOn } from './linger.ts'
 import { describe, toApiError } from './reply.ts'
 import { parseQuery, splitTarget } from './request.ts'
 import { RouteTable } from './route-table.ts'
@@ -44,7 +45,7 @@ export function createServeUpgrade(options: {
       (error: unknown) => {
         const known = toApiError(error)
         if (known.declaration.status === 500) log.error({ requestId, err: error }, 'upgrade failed')
-        refuse(socket, known)
+        refuseOn(socket, known)
       },
     )
   }
@@ -60,6 +61,7 @@ export function createServeUpgrade(options: {
         match.kind === 'unsupported-version' ? kitErrors.unsupportedVersion : kitErrors.notFound,
       )
     }
+    requireHandshake(request)
     const parameters = parseQuery(query)
     const parsed = match.route.endpoint.query.safeParse(parameters)
     if (!parsed.success) {
@@ -84,23 +86,19 @@ export function createServeUpgrade(options: {
   }
 }
 
+/** What `ws` would refuse only after somebody has prepared for the socket (RFC 6455 §4.2.1). */
+function requireHandshake({ method, headers }: IncomingMessage): void {
+  if (method !== 'GET') throw new ApiError(kitErrors.methodNotAllowed)
+  const isVersionKnown = headers['sec-websocket-version'] === '13'
+  if (!isVersionKnown || !/^[+/0-9A-Za-z]{22}==$/.test(headers['sec-websocket-key'] ?? '')) {
+    throw new ApiError(kitErrors.badRequest, {
+      message: 'The handshake must have version 13 and a key of 16 bytes',
+    })
+  }
+}
+
 function abortedWhenClosed(request: IncomingMessage): AbortSignal {
   const controller = new AbortController()
   request.socket.once('close', () => controller.abort())
   return controller.signal
-}
-
-function refuse(socket: Duplex, error: ApiError): void {
-  if (socket.destroyed) return
-  const body = JSON.stringify(error.body())
-  const { status } = error.declaration
-  const retry = error.details.retryAfterSeconds
-  const head = [
-    `HTTP/1.1 ${String(status)} ${error.declaration.label}`,
-    'connection: close',
-    'content-type: application/json',
-    `content-length: ${String(Buffer.byteLength(body))}`,
-    ...(retry === undefined ? [] : [`retry-after: ${String(Math.max(1, Math.ceil(retry)))}`]),
-  ]
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
 }
