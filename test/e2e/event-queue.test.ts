@@ -1,36 +1,9 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 
-import { startTestServer, type TestServer } from '../support/server.ts'
-import { castOn, type Cast, type Person } from '../support/wire/cast.ts'
-import { rawClient, type RawClient } from '../support/wire/raw.ts'
+import type { Person } from '../support/wire/cast.ts'
+import type { RawClient } from '../support/wire/raw.ts'
 import type { EventsMessage } from '../support/wire/raw-socket.ts'
-
-let server: TestServer
-let cast: Cast
-
-beforeAll(async () => {
-  server = await startTestServer({ cannon: { consumableNotifications: true } })
-})
-afterAll(async () => {
-  await server[Symbol.asyncDispose]()
-})
-beforeEach(() => {
-  cast = castOn(server)
-})
-afterEach(async () => {
-  await cast[Symbol.asyncDispose]()
-})
-
-/** One more device of a person, which acknowledges what it reads. */
-async function acknowledgingDevice(person: Person): Promise<RawClient> {
-  const client = rawClient(server.url, { name: `${person.name}'s queue` })
-  await client.login({ email: person.email, password: person.password })
-  await client.registerDevice({
-    password: person.password,
-    capabilities: ['consumable-notifications'],
-  })
-  return client
-}
+import { inBothShapes } from './shapes.ts'
 
 const isHandle =
   (handle: string) =>
@@ -47,63 +20,78 @@ function handlesIn(messages: readonly EventsMessage[]): unknown[] {
   )
 }
 
-it("carries texts to Wire's client, live and after being offline, each once", async () => {
-  const alice = await cast.person('alice', { kind: 'core' })
-  const bob = await cast.person('bob', { kind: 'core', hasEventQueue: true })
-  const room = await alice.connectsWith(bob)
-  await alice.sends(room, 'live')
-  await bob.receives('live')
-  await bob.goesOffline()
-  for (const text of ['one', 'two']) await alice.sends(room, text)
-  await bob.comesOnline()
-  for (const text of ['one', 'two']) await bob.receives(text)
-  await bob.goesOffline()
-  await bob.comesOnline()
-  await alice.sends(room, 'last')
-  await bob.receives('last')
-  expect(bob.texts(room)).toEqual(['live', 'one', 'two', 'last'])
-  const troubles = bob.client.events.seen(({ kind }) => kind === 'missed' || kind === 'defect')
-  expect(troubles).toEqual([])
-})
-
-it('delivers again what was not acknowledged, and nothing that was', async () => {
-  const alice = await cast.person('alice')
-  const queue = await acknowledgingDevice(alice)
-  const handles = ['first', 'second', 'third'].map((name) => `${name}_${alice.user.id.slice(0, 8)}`)
-  const setHandle = (handle: string) =>
-    alice.client.request('PUT', '/self/handle', { json: { handle }, expect: 200 })
-
-  const [first = '', second = '', third = ''] = handles
-  {
-    await using socket = await queue.openEvents()
-    await setHandle(first)
-    const { data } = await socket.receives(isHandle(first))
-    socket.acknowledge(data.delivery_tag, { multiple: true })
-    await setHandle(second)
-    await socket.receives(isHandle(second))
-    await socket.close()
+inBothShapes(({ person, stranger }) => {
+  /** One more device of a person, which acknowledges what it reads. */
+  async function acknowledgingDevice(owner: Person): Promise<RawClient> {
+    const client = stranger({ name: `${owner.name}'s queue` })
+    await client.login({ email: owner.email, password: owner.password })
+    await client.registerDevice({
+      password: owner.password,
+      capabilities: ['consumable-notifications'],
+    })
+    return client
   }
-  await setHandle(third)
 
-  await using socket = await queue.openEvents({ syncMarker: 'here' })
-  await socket.messages.take(({ type }) => type === 'synchronization', 5_000, 'the marker')
-  expect(handlesIn(socket.messages.all)).toEqual([second, third])
-  expect(socket.messages.all.at(-1)).toMatchObject({ data: { marker_id: 'here' } })
-  expect(socket.faults).toEqual([])
-})
+  it("carries texts to Wire's client, live and after being offline, each once", async () => {
+    const alice = await person('alice', { kind: 'core' })
+    const bob = await person('bob', { kind: 'core', hasEventQueue: true })
+    const room = await alice.connectsWith(bob)
+    await alice.sends(room, 'live')
+    await bob.receives('live')
+    await bob.goesOffline()
+    for (const text of ['one', 'two']) await alice.sends(room, text)
+    await bob.comesOnline()
+    for (const text of ['one', 'two']) await bob.receives(text)
+    await bob.goesOffline()
+    await bob.comesOnline()
+    await alice.sends(room, 'last')
+    await bob.receives('last')
+    expect(bob.texts(room)).toEqual(['live', 'one', 'two', 'last'])
+    const troubles = bob.client.events.seen(({ kind }) => kind === 'missed' || kind === 'defect')
+    expect(troubles).toEqual([])
+  })
 
-it('closes on an acknowledgement of what it never sent', async () => {
-  const alice = await cast.person('alice')
-  const queue = await acknowledgingDevice(alice)
-  await using socket = await queue.openEvents()
-  socket.acknowledge(4_711)
-  expect(await socket.closed).toMatchObject({ code: 1003 })
-})
+  it('delivers again what was not acknowledged, and nothing that was', async () => {
+    const alice = await person('alice')
+    const queue = await acknowledgingDevice(alice)
+    const handles = ['first', 'second', 'third'].map(
+      (name) => `${name}_${alice.user.id.slice(0, 8)}`,
+    )
+    const setHandle = (handle: string) =>
+      alice.client.request('PUT', '/self/handle', { json: { handle }, expect: 200 })
 
-it('closes on what it cannot parse, a ping in text among it', async () => {
-  const alice = await cast.person('alice')
-  const queue = await acknowledgingDevice(alice)
-  await using socket = await queue.openEvents()
-  socket.sendFrame('ping')
-  expect(await socket.closed).toMatchObject({ code: 1003 })
+    const [first = '', second = '', third = ''] = handles
+    {
+      await using socket = await queue.openEvents()
+      await setHandle(first)
+      const { data } = await socket.receives(isHandle(first))
+      socket.acknowledge(data.delivery_tag, { multiple: true })
+      await setHandle(second)
+      await socket.receives(isHandle(second))
+      await socket.close()
+    }
+    await setHandle(third)
+
+    await using socket = await queue.openEvents({ syncMarker: 'here' })
+    await socket.messages.take(({ type }) => type === 'synchronization', 5_000, 'the marker')
+    expect(handlesIn(socket.messages.all)).toEqual([second, third])
+    expect(socket.messages.all.at(-1)).toMatchObject({ data: { marker_id: 'here' } })
+    expect(socket.faults).toEqual([])
+  })
+
+  it('closes on an acknowledgement of what it never sent', async () => {
+    const alice = await person('alice')
+    const queue = await acknowledgingDevice(alice)
+    await using socket = await queue.openEvents()
+    socket.acknowledge(4_711)
+    expect(await socket.closed).toMatchObject({ code: 1003 })
+  })
+
+  it('closes on what it cannot parse, a ping in text among it', async () => {
+    const alice = await person('alice')
+    const queue = await acknowledgingDevice(alice)
+    await using socket = await queue.openEvents()
+    socket.sendFrame('ping')
+    expect(await socket.closed).toMatchObject({ code: 1003 })
+  })
 })
