@@ -36,8 +36,8 @@ function decodedStream(request: IncomingMessage): Readable {
 }
 
 /**
- * Reads a whole body of at most `limitBytes` after decompression. Throws 413, 408, 415, and 400 for
- * a body that is not valid gzip or ends early.
+ * Reads a whole body of at most `limitBytes`, before and after decompression. Throws 413, 408, 415,
+ * and 400 for a body that is not valid gzip or ends early.
  */
 export function readBody(
   request: IncomingMessage,
@@ -46,19 +46,19 @@ export function readBody(
 ): Promise<Buffer> {
   const declared = Number(request.headers['content-length'] ?? 0)
   const isEncoded = request.headers['content-encoding'] !== undefined
-  if (!isEncoded && declared > limitBytes) {
-    return Promise.reject(new ApiError(kitErrors.tooLarge))
-  }
+  if (declared > limitBytes) return Promise.reject(new ApiError(kitErrors.tooLarge))
   return new Promise((resolve, reject) => {
     const stream = decodedStream(request)
     const chunks: Buffer[] = []
     let sizeBytes = 0
+    let encodedBytes = 0
     const total = setTimeout(() => finish(new ApiError(kitErrors.timeout)), timeouts.totalMs)
     let idle = setTimeout(() => finish(new ApiError(kitErrors.timeout)), timeouts.idleMs)
 
     const finish = (outcome: Error | Buffer): void => {
       clearTimeout(total)
       clearTimeout(idle)
+      request.off('data', countEncoded)
       stream.off('data', take)
       stream.off('end', end)
       // A late error of the abandoned stream has nobody to go to.
@@ -82,8 +82,14 @@ export function readBody(
       chunks.push(chunk)
       idle = idle.refresh()
     }
+    // Gzip can go on for ever and unpack to nothing.
+    const countEncoded = (chunk: Buffer): void => {
+      encodedBytes += chunk.length
+      if (encodedBytes > limitBytes) finish(new ApiError(kitErrors.tooLarge))
+    }
     const end = (): void =>
       finish(chunks.length === 1 ? (chunks[0] ?? Buffer.alloc(0)) : Buffer.concat(chunks))
+    if (stream !== request) request.on('data', countEncoded)
     stream.on('data', take)
     stream.on('end', end)
     stream.on('error', (cause) => {
@@ -106,10 +112,10 @@ export function readBody(
 const maxDepth = 64
 
 /**
- * Parses JSON. `JSON.parse` itself copes with any depth, but what walks the value afterwards
- * recurses, so depth is bounded here. Throws 400.
+ * The text of JSON whose syntax and depth are fine, and its value. `JSON.parse` itself copes with any
+ * depth, but what walks the value afterwards recurses, so depth is bounded here. Throws 400.
  */
-export function parseJson(bytes: Buffer): unknown {
+export function readJson(bytes: Buffer): { text: string; value: unknown } {
   let text: string
   try {
     text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes)
@@ -118,7 +124,7 @@ export function parseJson(bytes: Buffer): unknown {
   }
   checkDepth(text)
   try {
-    return JSON.parse(text)
+    return { text, value: JSON.parse(text) }
   } catch (cause) {
     throw new ApiError(kitErrors.badRequest, { message: 'The body is not valid JSON', cause })
   }
@@ -147,28 +153,54 @@ function checkDepth(text: string): void {
   }
 }
 
-/** The body as it comes, for streams; stops with 408 when the caller pauses too long. */
+/**
+ * The body as it comes, for streams. Throws 408 when the caller pauses too long; while the consumer
+ * works the caller is not late. Whoever does not read to the end calls `return`, and the rest of the
+ * request is left as it is.
+ */
 export async function* streamOf(
   request: IncomingMessage,
-  timeouts: Pick<BodyTimeouts, 'idleMs'>,
+  { idleMs }: Pick<BodyTimeouts, 'idleMs'>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const stream = decodedStream(request)
-  let isLate = false
-  const timer = setTimeout(() => {
-    isLate = true
-    stream.destroy(new Error('the body paused too long'))
-  }, timeouts.idleMs)
+  let wake = (): void => undefined
+  let failure: ApiError | undefined
+  const look = (): void => wake()
+  const fail = (cause?: unknown): void => {
+    failure ??= new ApiError(kitErrors.badRequest, { message: 'The body ended early', cause })
+    wake()
+  }
+  const late = (): void => {
+    failure ??= new ApiError(kitErrors.timeout)
+    wake()
+  }
+  stream.on('readable', look)
+  stream.on('end', look)
+  stream.on('error', fail)
+  stream.on('close', fail)
   try {
-    for await (const chunk of stream) {
-      // While the consumer works the caller is not late.
-      timer.refresh()
-      yield chunk as Buffer
-      timer.refresh()
+    for (;;) {
+      const chunk = stream.read() as Buffer | null
+      if (chunk !== null) {
+        yield chunk
+        continue
+      }
+      if (stream.readableEnded) return
+      if (failure !== undefined) throw failure
+      const timer = setTimeout(late, idleMs)
+      await new Promise<void>((resolve) => {
+        wake = resolve
+      })
+      clearTimeout(timer)
     }
-  } catch (cause) {
-    if (isLate) throw new ApiError(kitErrors.timeout, { cause })
-    throw new ApiError(kitErrors.badRequest, { message: 'The body ended early', cause })
   } finally {
-    clearTimeout(timer)
+    stream.off('readable', look)
+    stream.off('end', look)
+    stream.off('close', fail)
+    // A late error of an abandoned stream has nobody to go to, so that listener stays.
+    if (stream !== request) {
+      request.unpipe()
+      stream.destroy()
+    }
   }
 }

@@ -4,6 +4,7 @@ import { Readable } from 'node:stream'
 import { z } from 'zod'
 import type { ReplyHeaders, Response } from '../../contract/endpoint.ts'
 import { ApiError, Unavailable, kitErrors } from '../../contract/error.ts'
+import { dropRest } from './linger.ts'
 
 /** A reply of ours that is not what the declaration says: a defect. */
 export class WrongReply extends Error {
@@ -85,15 +86,20 @@ export function sendError(response: ServerResponse, error: unknown): ApiError {
   if (known.details.retryAfterSeconds !== undefined) {
     response.setHeader('retry-after', Math.max(1, Math.ceil(known.details.retryAfterSeconds)))
   }
-  // What is left of the body will not be read.
-  if (!response.req.complete) response.setHeader('connection', 'close')
-  if (known.declaration === kitErrors.tooManyRequests) {
-    // Wire's client waits and tries again only if the body is not an error's; else it gives up.
-    response.setHeader('content-length', 0)
-    response.writeHead(known.declaration.status).end()
-    return known
+  // Wire's client waits and tries again only if the body is not an error's; else it gives up.
+  const isEmpty = known.declaration === kitErrors.tooManyRequests
+  const text = isEmpty ? '' : JSON.stringify(known.body())
+  if (!isEmpty) response.setHeader('content-type', 'application/json')
+  response.setHeader('content-length', Buffer.byteLength(text))
+  const isWhole = response.req.complete
+  if (!isWhole) response.setHeader('connection', 'close')
+  response.writeHead(known.declaration.status)
+  if (isWhole) {
+    response.end(text)
+  } else {
+    response.write(text)
+    dropRest(response.req, () => response.end())
   }
-  sendText(response, known.declaration.status, 'application/json', JSON.stringify(known.body()))
   return known
 }
 

@@ -11,7 +11,7 @@ import { ApiError, kitErrors } from '../../contract/error.ts'
 import type { ClientId, ConnectionId, UserId } from '../../contract/ids.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Platform } from '../service.ts'
-import { mediaType, parseJson, readBody, streamOf, type BodyTimeouts } from './body.ts'
+import { mediaType, readBody, readJson, streamOf, type BodyTimeouts } from './body.ts'
 import { describe, sendError, sendReply } from './reply.ts'
 import { header, identityHeaders, IncomingContext, parseQuery, splitTarget } from './request.ts'
 import { RouteTable } from './route-table.ts'
@@ -70,8 +70,7 @@ export function createServe(options: ServeOptions): Serve {
           contentType,
         }),
       }
-      const reply = await route.handle(input)
-      await sendReply(response, declaration.responses, reply, request.method === 'HEAD')
+      await answer(route, input, response)
     } catch (error) {
       const checked = options.isStrict ? refuseUndeclared(error, declaration) : error
       const sent = sendError(response, checked)
@@ -82,6 +81,23 @@ export function createServe(options: ServeOptions): Serve {
       }
     }
     metrics.observeRequest(name, response.statusCode, (clock.monotonicMs() - startedMs) / 1000)
+  }
+}
+
+async function answer(
+  { endpoint, handle }: Route,
+  input: HandlerInput<EndpointDeclaration>,
+  response: ServerResponse,
+): Promise<void> {
+  try {
+    const reply = await handle(input)
+    await sendReply(response, endpoint.responses, reply, response.req.method === 'HEAD')
+  } finally {
+    const { body } = endpoint
+    if (body !== undefined && !isSchema(body) && body.kind === 'stream') {
+      // Handlers may leave the rest unread.
+      await (input.body as unknown as ReturnType<typeof streamOf>).return()
+    }
   }
 }
 
@@ -144,14 +160,13 @@ async function parseBody(
     requireType(contentType, ['application/json', ''])
     const bytes = await readBody(request, declaration.limitBytes ?? defaultLimitBytes, timeouts)
     // Clients send no body where every field is optional.
-    const value = bytes.length === 0 ? undefined : parseJson(bytes)
+    const value = bytes.length === 0 ? undefined : readJson(bytes).value
     return parsePart('body', body, value)
   }
   switch (body.kind) {
     case 'json-text': {
       const bytes = await readBody(request, body.limitBytes, timeouts)
-      parseJson(bytes)
-      return bytes.toString('utf8')
+      return readJson(bytes).text
     }
     case 'bytes':
       requireType(contentType, body.types)
