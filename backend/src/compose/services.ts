@@ -110,7 +110,6 @@ export const starters: Readonly<
       address,
       cannonAt,
       brig: neighbours.brig,
-      push: await stores.push(),
       ...(overrides.gundeckHooks === undefined ? {} : { hooks: overrides.gundeckHooks }),
     })
   },

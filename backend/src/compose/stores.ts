@@ -1,7 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { openFilesystem } from '../adapters/filesystem/objects.ts'
-import { noPush } from '../adapters/local/push.ts'
 import { openMailbox, type Mailbox } from '../adapters/mailbox/mailbox.ts'
 import { memoryPresence } from '../adapters/memory/presence.ts'
 import type { CommitHooks } from '../adapters/sqlite/group-commit.ts'
@@ -9,7 +8,6 @@ import { openSqlite } from '../adapters/sqlite/wide-column.ts'
 import { openSqliteSearch } from '../adapters/sqlite/user-search.ts'
 import type { Platform } from '../platform/service.ts'
 import type { MailSender } from '../ports/mail.ts'
-import type { NativePush } from '../ports/push.ts'
 import type { ObjectStore } from '../ports/objects.ts'
 import type { PresenceStore } from '../ports/presence.ts'
 import type { UserSearch } from '../ports/search.ts'
@@ -23,7 +21,6 @@ export interface Stores extends AsyncDisposable {
   objects(): Promise<ObjectStore>
   presence(): Promise<PresenceStore>
   mail(): Promise<MailSender>
-  push(): Promise<NativePush>
   /** Present once `mail` has opened one. */
   readonly mailbox: Mailbox | undefined
 }
@@ -76,7 +73,6 @@ export function openStores(
       })
       return mailbox
     }),
-    push: once(() => Promise.resolve(noPush())),
     get mailbox() {
       return mailbox
     },
