@@ -5,15 +5,10 @@ export interface Networks {
   includes(address: string): boolean
 }
 
+/** Throws for an entry that is neither, with its text. */
 export function parseNetworks(entries: readonly string[]): Networks {
   const list = new BlockList()
-  for (const entry of entries) {
-    const [address = '', bits] = entry.split('/')
-    const family = familyOf(address)
-    if (family === undefined) throw new Error(`${entry} is not an address or a network`)
-    if (bits === undefined) list.addAddress(address, family)
-    else list.addSubnet(address, Number(bits), family)
-  }
+  for (const entry of entries) add(list, entry)
   return {
     includes(address) {
       const plain = plainAddress(address)
@@ -21,6 +16,26 @@ export function parseNetworks(entries: readonly string[]): Networks {
       return family !== undefined && list.check(plain, family)
     },
   }
+}
+
+export function isNetwork(entry: string): boolean {
+  try {
+    add(new BlockList(), entry)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function add(list: BlockList, entry: string): void {
+  const [, address = '', bits] = /^([^/]+)(?:\/([0-9]{1,3}))?$/.exec(entry) ?? []
+  const family = familyOf(address)
+  const isRange = bits !== undefined && Number(bits) <= (family === 'ipv4' ? 32 : 128)
+  if (family === undefined || (bits !== undefined && !isRange)) {
+    throw new Error(`${entry} is not an address or a network`)
+  }
+  if (isRange) list.addSubnet(address, Number(bits), family)
+  else list.addAddress(address, family)
 }
 
 /** An IPv4 address that came in over an IPv6 socket, without its wrapping. */

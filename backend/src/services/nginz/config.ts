@@ -1,4 +1,7 @@
 import { z } from 'zod'
+import { isNetwork } from '../../platform/http/networks.ts'
+
+const Network = z.string().refine(isNetwork, { error: 'expected an address or a network (CIDR)' })
 
 const Limit = z
   .object({
@@ -14,7 +17,7 @@ export const NginzConfig = z
       .default([])
       .describe('Web pages that may call the API from a browser: exact origins'),
     trustedProxies: z
-      .array(z.string())
+      .array(Network)
       .default([])
       .describe('Addresses or networks (CIDR) whose X-Forwarded-For is believed'),
     limits: z
@@ -31,7 +34,7 @@ export const NginzConfig = z
           'Codes asked for or tried, per address',
         ),
         exempt: z
-          .array(z.string())
+          .array(Network)
           .default([])
           .describe('Addresses or networks (CIDR) that are not limited'),
       })
