@@ -138,6 +138,42 @@ describe('what is no HTTP', () => {
   })
 })
 
+describe('the end of the server', () => {
+  const closesInTime = async (running: RunningServer): Promise<boolean> => {
+    const startedMs = performance.now()
+    await running.close(5_000)
+    return performance.now() - startedMs < 4_000
+  }
+
+  it('waits for the answer in progress, and not for the client to let go', async () => {
+    const arrived = Promise.withResolvers<() => void>()
+    const running = await start({
+      listener: (_request, response) => arrived.resolve(() => response.end('fine')),
+    })
+    const { ended } = say(running.port, 'GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+    const answer = await arrived.promise
+    const closing = closesInTime(running)
+    answer()
+    expect(await closing).toBe(true)
+    expect(await ended).toMatch(/^HTTP\/1.1 200[^]*connection: close[^]*fine$/i)
+  })
+
+  it('waits for an answer whose first part went out before', async () => {
+    const arrived = Promise.withResolvers<() => void>()
+    const running = await start({
+      listener: (_request, response) => {
+        response.write('first, ', () => arrived.resolve(() => response.end('last')))
+      },
+    })
+    const { ended } = say(running.port, 'GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+    const answer = await arrived.promise
+    const closing = closesInTime(running)
+    answer()
+    expect(await closing).toBe(true)
+    expect(await ended).toMatch(/first, [^]*last/)
+  })
+})
+
 describe('a slow client', () => {
   it('is sent away when its request line and headers do not arrive in time', async () => {
     const { port } = await start({ timeouts: { headersMs: 150 } })

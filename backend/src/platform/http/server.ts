@@ -1,4 +1,4 @@
-import { createServer, type RequestListener } from 'node:http'
+import { createServer, type RequestListener, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -39,6 +39,14 @@ const checkingMs = 5_000
 
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { headersMs = 20_000, requestMs = 60 * 60_000 } = options.timeouts ?? {}
+  const unanswered = new Set<ServerResponse>()
+  let isClosing = false
+  const listener: RequestListener = (request, response) => {
+    unanswered.add(response)
+    response.once('close', () => unanswered.delete(response))
+    if (isClosing) endAfter(response)
+    options.listener(request, response)
+  }
   const server = createServer(
     {
       headersTimeout: headersMs,
@@ -50,7 +58,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       shouldUpgradeCallback: ({ headers }) =>
         options.upgrade !== undefined && headers.upgrade?.toLowerCase() === 'websocket',
     },
-    options.listener,
+    listener,
   )
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     if (isAnswering(socket)) socket.destroy()
@@ -71,12 +79,21 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     url: `http://${host}:${String(port)}`,
     port,
     async close(graceMs) {
+      isClosing = true
+      for (const response of unanswered) endAfter(response)
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       server.closeIdleConnections()
       await Promise.race([closed, delay(graceMs, undefined, { ref: false })])
       server.closeAllConnections()
     },
   }
+}
+
+/** Lets go of the connection once the response is sent: its client would keep it, and use it again. */
+function endAfter(response: ServerResponse): void {
+  const { socket } = response
+  if (response.headersSent) response.once('finish', () => socket?.destroySoon())
+  else response.setHeader('connection', 'close')
 }
 
 /** What Node's parser calls the faults that are not just nonsense. */
