@@ -55,7 +55,8 @@ export async function startCannon(deps: CannonDeps): Promise<Service> {
   const cannon = ids.uuid()
 
   const link = createOwnerLink<LiveSocket>({ gundeck, cannon, address, clock, log })
-  const acknowledgements = createAcknowledgements({ gundeck, log })
+  const { signal } = stopping
+  const acknowledgements = createAcknowledgements({ gundeck, clock, log, signal })
   const wheel = createTimerWheel<LiveSocket>({ clock, turnSeconds: config.pingSeconds })
   let isDraining = false
   let emptied: (() => void) | undefined
@@ -64,6 +65,7 @@ export async function startCannon(deps: CannonDeps): Promise<Service> {
     link,
     gundeck,
     clock,
+    log,
     longestSocketMs: config.longestSocketSeconds * 1000,
     limitReads: limitConcurrency(readsAtOnce),
     onOpen({ user, client, connection }) {

@@ -485,6 +485,38 @@ describe('what waits', () => {
     expect(await textsOf(gundeck, carol)).toHaveLength(1)
   })
 
+  it('of transient notifications does not gather behind a batch in doubt', async () => {
+    const gundeck = await startTestGundeck({ config: { waitingPerInbox: 10 } })
+    const bob = newUser()
+    await attach(gundeck, bob)
+    gundeck.store.fault = (table) => (table === rows ? 'lost' : undefined)
+    const doubtful = failureOf(send(gundeck, bob, pushTo(bob, 'in doubt')))
+    await settle()
+    for (let count = 0; count < 10; count += 1) {
+      await send(gundeck, bob, pushTo(bob, 'typing', { isTransient: true }))
+    }
+    await gundeck.clock.advance(15_000)
+    await doubtful
+    gundeck.store.fault = () => undefined
+    await gundeck.clock.advance(2000)
+    await send(gundeck, bob, pushTo(bob, 'live again', { isTransient: true }))
+    await settle()
+    expect(gundeck.delivered.map(({ isTransient }) => isTransient ?? false)).toEqual([false, true])
+  })
+
+  it('does not hold up a drain for longer than a caller waits', async () => {
+    const gundeck = await startTestGundeck()
+    const bob = newUser()
+    gundeck.store.fault = (table) => (table === rows ? 'lost' : undefined)
+    const doubtful = failureOf(send(gundeck, bob, pushTo(bob, 'in doubt')))
+    await settle()
+    const drained = gundeck.service.drain()
+    await gundeck.clock.advance(15_000)
+    await drained
+    expect(await doubtful).toMatch(/in time/)
+    await gundeck.stop()
+  })
+
   it('is finished by a drain, which then takes nothing more and leaves a floor', async () => {
     const gundeck = await startTestGundeck()
     const bob = newUser()
@@ -512,4 +544,17 @@ it('takes over at every start, under a new epoch', async () => {
   const second = await first.restart()
   expect((await attach(second, bob)).tenure).not.toBe(tenure)
   await expect(send(first, bob, pushTo(bob, randomUUID()))).rejects.toThrow(/owned elsewhere/)
+})
+
+it('leaves the store alone while nothing is sent', async () => {
+  const gundeck = await startTestGundeck()
+  const bob = newUser()
+  await send(gundeck, bob, pushTo(bob, 'text'))
+  await gundeck.clock.advance(15_000)
+  const before = new Map(gundeck.store.counts)
+  await gundeck.clock.advance(60_000)
+  expect(gundeck.store.counts).toEqual(before)
+  // The ceiling is far behind by now, and is raised before the next id is given out.
+  await send(gundeck, bob, pushTo(bob, 'after a pause'))
+  expect(gundeck.store.counts.get('gundeck_ring')).toBe((before.get('gundeck_ring') ?? 0) + 1)
 })

@@ -1,54 +1,94 @@
 import type { Logger } from 'pino'
 import type { Client, ClientInput } from '../../../contract/endpoint.ts'
 import type { queueApi } from '../../../contract/gundeck/attachments.ts'
+import type { Clock } from '../../../platform/clock.ts'
+import { compareTimeUuid } from '../../../platform/time-uuid.ts'
 
 export type Acknowledgement = ClientInput<
   (typeof queueApi)['acknowledge']
 >['body']['acknowledgements'][number]
 
-/** Carries acknowledgements to the inboxes: the newest of each client, one call at a time. */
+/** Carries acknowledgements to the inboxes, gathered by client, one call at a time. */
 export interface Acknowledgements {
   add(acknowledgement: Acknowledgement): void
   /** Resolves when it is durable. */
   addNow(acknowledgement: Acknowledgement): Promise<void>
-  /** Resolves when everything added has been sent, or could not be. */
+  /** Resolves when everything added has been sent, or could not be and waits to be repeated. */
   flush(): Promise<void>
 }
 
+/** While the inboxes cannot note anything, they are asked so often. */
+const repeatMs = 500
+
+/** @param deps.signal Ends the repeating. */
 export function createAcknowledgements(deps: {
   gundeck: Pick<Client<typeof queueApi>, 'acknowledge'>
+  clock: Clock
   log: Logger
+  signal: AbortSignal
 }): Acknowledgements {
-  const { gundeck, log } = deps
+  const { gundeck, clock, log, signal } = deps
   let waiting = new Map<string, Acknowledgement>()
   let sending: Promise<void> | undefined
+  let isRepeating = false
 
-  async function send(): Promise<void> {
+  function note(acknowledgement: Acknowledgement): void {
+    const key = acknowledgement.user + acknowledgement.client
+    const earlier = waiting.get(key)
+    waiting.set(key, earlier ? together(earlier, acknowledgement) : acknowledgement)
+  }
+
+  async function sendAll(): Promise<void> {
     while (waiting.size > 0) {
       await new Promise(setImmediate)
-      const acknowledgements = [...waiting.values()]
+      const sent = [...waiting.values()]
       waiting = new Map()
       try {
-        await gundeck.acknowledge({ body: { acknowledgements } })
+        await gundeck.acknowledge({ body: { acknowledgements: sent } })
       } catch (error) {
-        // What is not noted comes again on the client's next socket.
-        log.warn({ err: error, count: acknowledgements.length }, 'acknowledgements not noted')
+        log.warn({ err: error, count: sent.length }, 'acknowledgements not noted, repeating')
+        for (const acknowledgement of sent) note(acknowledgement)
+        void repeat()
+        return
       }
     }
-    sending = undefined
+  }
+
+  /** What is never noted, because this process ends first, comes again on the client's next socket. */
+  async function repeat(): Promise<void> {
+    if (isRepeating) return
+    isRepeating = true
+    await clock.sleep(repeatMs, signal).catch(() => undefined)
+    isRepeating = false
+    if (!signal.aborted) await send()
+  }
+
+  function send(): Promise<void> {
+    sending ??= sendAll().finally(() => {
+      sending = undefined
+    })
+    return sending
   }
 
   return {
     add(acknowledgement) {
-      // A later one of a client tells everything that the earlier ones did.
-      waiting.set(acknowledgement.user + acknowledgement.client, acknowledgement)
-      sending ??= send()
+      note(acknowledgement)
+      if (!isRepeating) void send()
     },
     async addNow(acknowledgement) {
       await gundeck.acknowledge({ body: { acknowledgements: [acknowledgement] } })
     },
-    async flush() {
-      await sending
-    },
+    flush: () => send(),
+  }
+}
+
+/** One that tells what both do: they may come from one socket or from two. */
+function together(one: Acknowledgement, other: Acknowledgement): Acknowledgement {
+  const cursor = compareTimeUuid(one.cursor, other.cursor) < 0 ? other.cursor : one.cursor
+  const beyond = new Set([...one.acknowledged, ...other.acknowledged])
+  return {
+    ...other,
+    cursor,
+    acknowledged: [...beyond].filter((id) => compareTimeUuid(id, cursor) > 0),
   }
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { pino } from 'pino'
 import { expect, it } from 'vitest'
 import type { ConnectionId, UserId } from '../../../contract/ids.ts'
 import { fakeClock } from '../../../platform/fake-clock.ts'
@@ -36,6 +37,7 @@ function stage() {
     link,
     gundeck: { readInbox: () => Promise.reject(new Error('nothing is read here')) },
     clock,
+    log: pino({ level: 'silent' }),
     longestSocketMs: 60_000,
     limitReads: (read) => read(),
     onOpen: () => undefined,

@@ -1,3 +1,4 @@
+import type { Logger } from 'pino'
 import type { WebSocket } from 'ws'
 import type { Client } from '../../../contract/endpoint.ts'
 import { attachmentWindow } from '../../../contract/gundeck/attachments.ts'
@@ -37,6 +38,7 @@ export interface SocketDeps {
   readonly link: OwnerLink<LiveSocket>
   readonly gundeck: Pick<Client<typeof attachmentsApi>, 'readInbox'>
   readonly clock: Clock
+  readonly log: Logger
   readonly longestSocketMs: number
   /** Runs as many reads at once as are good for the store. */
   readonly limitReads: <T>(read: () => Promise<T>) => Promise<T>
@@ -241,9 +243,10 @@ export class LiveSocket implements Attachable, ConnectionListener, WheelItem {
           this.#goLive()
           return
         }
-      } catch {
+      } catch (error) {
         // The owner of the inbox is not there; the socket waits for it.
         if (this.isClosed) return
+        this.#deps.log.debug({ err: error, user: this.user }, 'socket cannot catch up yet')
         await this.#deps.clock.sleep(retryMs)
         retryMs = Math.min(retryMs * 2, longestRetryMs)
       }

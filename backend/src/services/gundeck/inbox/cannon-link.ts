@@ -122,7 +122,7 @@ export class CannonLink {
 
   /** Says again what a failed call did not get through. */
   retry(): void {
-    if (this.#close.length > 0) this.#schedule()
+    if (this.#close.length + this.#deliveries.length > 0) this.#schedule()
   }
 
   #schedule(): void {

@@ -284,7 +284,7 @@ export class Inbox {
       if (entry === undefined) break
       const { append } = entry
       if (!append.isTransient && entry.waiters.every(({ call }) => call.isOver)) {
-        this.dropExpired()
+        this.dropExpired(0)
         continue
       }
       if (!entry.isNew || (batch.length > 0 && bytes + append.sizeBytes > largestBatchBytes)) break
@@ -412,10 +412,13 @@ export class Inbox {
     else this.#waiting = this.#waiting.filter((other) => other !== entry)
   }
 
-  /** Forgets what nobody waits for any more and nothing was written of. */
-  dropExpired(): void {
+  /**
+   * Forgets what nobody waits for any more and nothing was written of; transient notifications, for
+   * which nobody ever waits, when they came before `sinceMs`.
+   */
+  dropExpired(sinceMs: number): void {
     const isExpired = ({ append, waiters }: Entry): boolean =>
-      !append.isTransient && waiters.every(({ call }) => call.isOver)
+      waiters.every(({ call }) => call.isOver && (!append.isTransient || call.startedMs < sinceMs))
     const expired = this.#waiting.filter(isExpired)
     if (expired.length === 0) return
     this.#waiting = this.#waiting.filter((entry) => !isExpired(entry))

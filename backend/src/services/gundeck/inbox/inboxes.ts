@@ -117,7 +117,7 @@ export function createInboxes(
       call.expire()
     }
     for (const [user, inbox] of inboxes) {
-      if (inbox.waitingCount > 0) inbox.dropExpired()
+      if (inbox.waitingCount > 0) inbox.dropExpired(nowMs - limits.appendTimeoutMs)
       if (!inbox.isIdle || nowMs - inbox.lastUsedMs < forgetAfterMs) continue
       const ticks = ticksOf(inbox.position) ?? 0n
       if (ticks > forgotten) forgotten = ticks

@@ -24,6 +24,8 @@ export interface InboxPage {
   readonly hasMore: boolean
 }
 
+const readsPerTurn = 8
+
 /** Reads inboxes as one client sees them. */
 export interface InboxReader {
   /** Filled after filtering, so that a page is empty only when nothing is left. */
@@ -79,7 +81,11 @@ export function inboxReader({
       const shared = new Map<string, string | undefined>()
       let position: NotificationId | undefined
       let bytes = 0
+      let reads = 0
       for await (const read of store.readAfter(user, after)) {
+        // A store in this process answers at once: others must have their turn all the same.
+        reads += 1
+        if (reads % readsPerTurn === 0) await new Promise(setImmediate)
         for (const row of read) {
           const isHidden =
             (connection !== undefined && row.origin === connection) || except?.has(row.id)
