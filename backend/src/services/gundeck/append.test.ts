@@ -499,9 +499,13 @@ describe('what waits', () => {
     await doubtful
     gundeck.store.fault = () => undefined
     await gundeck.clock.advance(2000)
+    await attach(gundeck, bob)
     await send(gundeck, bob, pushTo(bob, 'live again', { isTransient: true }))
     await settle()
-    expect(gundeck.delivered.map(({ isTransient }) => isTransient ?? false)).toEqual([false, true])
+    expect(gundeck.delivered.map(({ payload }) => payload)).toEqual([
+      '[{"type":"test","text":"in doubt"}]',
+      '[{"type":"test","text":"live again"}]',
+    ])
   })
 
   it('does not hold up a drain for longer than a caller waits', async () => {
