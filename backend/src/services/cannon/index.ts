@@ -184,7 +184,9 @@ export async function startCannon(deps: CannonDeps): Promise<Service> {
       log.info({ sockets: sockets.length }, 'closing sockets')
       await closeSpread(sockets, (socket) => socket.close(1001, ''), config.drain, clock)
       // Clients answer the close within a round trip; those that do not are not waited for long.
-      await Promise.race([promise, clock.sleep(2000)])
+      const patience = new AbortController()
+      await Promise.race([promise, clock.sleep(2000, patience.signal)])
+      patience.abort()
       await acknowledgements.flush()
     },
     async [Symbol.asyncDispose]() {
