@@ -82,12 +82,11 @@ inBothShapes(({ person }) => {
     const room = await alice.connectsWith(bob)
     const phone = await bob.takesAnotherDevice()
     await alice.sends(room, 'Hello')
-    const recipientsIn = (reply: RawReply<Page>): unknown[] =>
-      reply.json.notifications.flatMap(({ payload }) =>
-        payload
-          .filter(({ type }) => type === 'conversation.otr-message-add')
-          .map(({ data }) => (data as { recipient: string }).recipient),
-      )
+    const recipientsIn = (reply: RawReply<Page>): string[] =>
+      reply.json.notifications
+        .flatMap(({ payload }) => payload)
+        .filter(({ type }) => type === 'conversation.otr-message-add')
+        .map(({ data }) => (data as { recipient: string }).recipient)
     for (const { device } of [bob, phone]) {
       expect(recipientsIn(await read(bob, { client: device }))).toEqual([device])
     }

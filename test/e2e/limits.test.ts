@@ -4,7 +4,8 @@ import { startTestServer } from '../support/server.ts'
 import { startSplitProcesses } from '../support/split-processes.ts'
 import type { RawReply } from '../support/wire/raw.ts'
 import { newAddress, refused } from './api.ts'
-import { inBothShapes } from './shapes.ts'
+import { inBothShapesOf } from './shapes.ts'
+import type { Backend } from './split-setup.ts'
 
 // The one suite that keeps the limits as they are unless an operator says otherwise.
 const defaults = { nginz: {}, brig: {} }
@@ -20,7 +21,11 @@ const statuses = (replies: readonly RawReply[]): Record<number, number> =>
     ]),
   )
 
-inBothShapes(
+inBothShapesOf<Backend>(
+  {
+    embedded: () => startTestServer(defaults),
+    split: () => startSplitProcesses(defaults),
+  },
   ({ person, stranger }) => {
     it('slows down the user who asks too often, and nobody else', async () => {
       const alice = await person('alice')
@@ -77,9 +82,5 @@ inBothShapes(
       }
       expect(await guess(password)).toMatchObject(refused(429, 'too-many-requests'))
     })
-  },
-  {
-    embedded: () => startTestServer(defaults),
-    split: () => startSplitProcesses(defaults),
   },
 )

@@ -11,48 +11,53 @@ import type { Backend } from './split-setup.ts'
 export type Shape = 'embedded' | 'split'
 
 /** What a scenario is played on; its people leave when it ends. */
-export interface Stage {
+export interface Stage<Server extends Backend = Backend> {
   readonly shape: Shape
   readonly person: Cast['person']
   /** A client of nobody yet. */
   readonly stranger: (options?: Omit<RawClientOptions, 'ws'>) => RawClient
   readonly mailbox: () => Mailbox
-  readonly backend: () => Backend
+  readonly backend: () => Server
 }
 
-type RunningBackend = Backend & AsyncDisposable
-type Backends = Readonly<Record<Shape, () => Promise<RunningBackend>>>
+type Backends<Server> = Readonly<Record<Shape, () => Promise<Server & AsyncDisposable>>>
 
 /** A server of each file's own in one process, and the processes that all files share. */
-const usualBackends: Backends = { embedded: () => startTestServer(settings), split: findSplit }
+const usualBackends: Backends<Backend> = {
+  embedded: () => startTestServer(settings),
+  split: findSplit,
+}
 
 /**
  * Declares the scenarios twice: on the whole backend in one process, and on one process per service.
  * After each, everything that people heard is held against the shapes of events.
  */
-export function inBothShapes(
-  scenarios: (stage: Stage) => void,
-  backends: Backends = usualBackends,
-): void {
-  for (const shape of ['embedded', 'split'] as const) {
-    describe(shape, () => {
-      playOn(shape, backends[shape], scenarios)
-    })
-  }
+export function inBothShapes(scenarios: (stage: Stage) => void): void {
+  inBothShapesOf(usualBackends, scenarios)
 }
 
-async function findSplit(): Promise<RunningBackend> {
+/** The same on servers of the file's own. */
+export function inBothShapesOf<Server extends Backend>(
+  backends: Backends<Server>,
+  scenarios: (stage: Stage<Server>) => void,
+): void {
+  describe.each(['embedded', 'split'] as const)('%s', (shape) => {
+    playOn(shape, backends[shape], scenarios)
+  })
+}
+
+async function findSplit(): Promise<Backend & AsyncDisposable> {
   const split = inject('split')
   if ('failure' in split) throw new Error(split.failure)
   return { ...split, [Symbol.asyncDispose]: async () => undefined }
 }
 
-function playOn(
+function playOn<Server extends Backend>(
   shape: Shape,
-  start: () => Promise<RunningBackend>,
-  scenarios: (stage: Stage) => void,
+  start: () => Promise<Server & AsyncDisposable>,
+  scenarios: (stage: Stage<Server>) => void,
 ): void {
-  let backend: RunningBackend
+  let backend: Server & AsyncDisposable
   let cast: Cast
   let people: Person[]
 
