@@ -5,9 +5,9 @@ import { ticksOfMs, timeUuid } from '../../backend/src/platform/time-uuid.ts'
 import { checkHistory } from './checker.ts'
 import { faults, placesOf } from './faults.ts'
 import type { History, HistoryEntry, HistoryEvent } from './history.ts'
-import { modelSettleMs, validHistory } from './model-history.ts'
+import { modelLateMs, modelSettleMs, validHistory } from './model-history.ts'
 
-const options = { settleMs: modelSettleMs }
+const options = { settleMs: modelSettleMs, lateMs: modelLateMs }
 const kindsIn = (history: History): Set<string> =>
   new Set(checkHistory(history, options).map(({ kind }) => kind))
 

@@ -9,6 +9,7 @@ import {
   type Send,
   type Showing,
   type Socket,
+  type Span,
 } from './facts.ts'
 import type { History } from './history.ts'
 
@@ -20,6 +21,8 @@ export const promises = {
   'page-gap': 'D3',
   /** A socket left out what came between two others, or stayed silent. */
   'socket-gap': 'D3',
+  /** Not on an open socket for so long that its client must think that nothing came. */
+  late: 'D6',
   /** The server announced a loss though nothing expired. */
   'missed-announced': 'D3',
   /** 404 for an id that the server itself had given. */
@@ -66,6 +69,8 @@ export interface CheckOptions {
    * lost, and its notification come again.
    */
   readonly settleMs: number
+  /** What was acknowledged to its sender is on all open sockets so soon after, if nothing ends. */
+  readonly lateMs: number
 }
 
 /**
@@ -74,11 +79,11 @@ export interface CheckOptions {
  */
 export function checkHistory(history: History, options: CheckOptions): Violation[] {
   const facts = factsOf(history)
-  const settled = settledAcknowledgements(facts, options.settleMs)
+  const settled = settledAcknowledgements(facts, options)
   const ofReaders = [...facts.readers.values()].map((reader) => {
     const due = dueTo(reader, facts)
     const onSockets = reader.sockets.map((socket) =>
-      orderOnSocket(socket).concat(gapsOnSocket(socket, due, facts)),
+      orderOnSocket(socket).concat(lacksOfSocket(socket, due, facts, options)),
     )
     return onSockets
       .flat()
@@ -129,7 +134,8 @@ function strangers({ inboxes, sends }: Facts): Violation[] {
       const what = `${name} on ${where}`
       if (!send) return [violation('invented', what)]
       if (send.outcome === 'refused') return [violation('refused-shown', what)]
-      return send.to.has(reader.name) ? [] : [violation('misdelivered', what)]
+      const isFor = send.to.has(reader.name) || send.from === reader.name
+      return isFor ? [] : [violation('misdelivered', what)]
     }),
   )
 }
@@ -257,6 +263,8 @@ interface Due {
   readonly send: Send
   /** From here on it is certain that the inbox holds it. */
   readonly storedBy: number
+  /** When that was; Infinity when its sender was never told. */
+  readonly acknowledgedMs: number
 }
 
 /** In order, without what was lost altogether or has two ids: that is reported as such. */
@@ -267,9 +275,11 @@ function dueTo(reader: Reader, { sends }: Facts): Due[] {
       if (!send?.to.has(reader.name) || !reader.seen.has(name)) return []
       if (onlyId(reader.inbox, name) === undefined) return []
       const { id, order, showings } = notification
-      const acknowledgedAt = send.outcome === 'acknowledged' ? send.answeredAt : Infinity
+      const isAcknowledged = send.outcome === 'acknowledged'
+      const acknowledgedAt = isAcknowledged ? send.answeredAt : Infinity
+      const acknowledgedMs = isAcknowledged ? send.answeredAtMs : Infinity
       const storedBy = Math.min(acknowledgedAt, ...showings.map(({ at }) => at))
-      return [{ id, order, send, storedBy }]
+      return [{ id, order, send, storedBy, acknowledgedMs }]
     }),
   )
 }
@@ -298,8 +308,9 @@ function gapsOnPages(reader: Reader, due: readonly Due[]): Violation[] {
   })
 }
 
-function gapsOnSocket(socket: Socket, due: readonly Due[], { quiet }: Facts): Violation[] {
-  const { name, reader, openedAt, closedAt, showings } = socket
+/** Left out between others, or not there though everything had the time to come. */
+function gapsOnSocket(socket: Socket, due: readonly Due[], { quiet }: Facts): Due[] {
+  const { reader, openedAt, closedAt, showings } = socket
   const shown = new Set(showings.map(({ shown: { id } }) => id))
   const orders = showings.map(({ shown: { id } }) => orderOf(id))
   const first = orders.reduce((one, other) => (one < other ? one : other), '~')
@@ -313,27 +324,54 @@ function gapsOnSocket(socket: Socket, due: readonly Due[], { quiet }: Facts): Vi
         ({ id }: Due) => !isAcknowledgedBefore(reader, id, openedAt)
       : // Nothing older is repeated; what was sent on the open socket is not older.
         ({ order, send }: Due) => order > first || send.startedAt > openedAt
-  return due
-    .filter(
-      (each) =>
-        !shown.has(each.id) &&
-        ((each.order < last && each.send.startedAt < lastShownAt) || each.storedBy < quietAt) &&
-        isCovered(each),
+  return due.filter(
+    (each) =>
+      !shown.has(each.id) &&
+      ((each.order < last && each.send.startedAt < lastShownAt) || each.storedBy < quietAt) &&
+      isCovered(each),
+  )
+}
+
+function lacksOfSocket(
+  socket: Socket,
+  due: readonly Due[],
+  facts: Facts,
+  { lateMs }: CheckOptions,
+): Violation[] {
+  const { name, openedAt, closedAtMs, showings } = socket
+  const gaps = gapsOnSocket(socket, due, facts)
+  const missing = new Set(gaps.map(({ id }) => id))
+  const shownMs = new Map(showings.map(({ shown, atMs }) => [shown.id, atMs]))
+  const late = due.filter(({ id, send, acknowledgedMs }) => {
+    const latestMs = acknowledgedMs + lateMs
+    return (
+      send.startedAt > openedAt &&
+      !missing.has(id) &&
+      latestMs < Math.min(closedAtMs, shownMs.get(id) ?? Infinity) &&
+      !facts.absences.some((absence) => overlaps(absence, acknowledgedMs, latestMs))
     )
-    .map(({ id, send }) => violation('socket-gap', `${send.name} (${id}) is not on ${name}`))
+  })
+  return [
+    ...gaps.map(({ id, send }) =>
+      violation('socket-gap', `${send.name} (${id}) is not on ${name}`),
+    ),
+    ...late.map(({ id, send }) => {
+      const afterMs = (shownMs.get(id) ?? Infinity) - send.answeredAtMs
+      return violation('late', `${send.name} (${id}) is on ${name} after ${afterMs} ms`)
+    }),
+  ]
 }
 
 type Settled = (reader: Reader, id: string) => number
 
 /** When the server had noted an acknowledgement, in milliseconds; Infinity when it may not have. */
-function settledAcknowledgements({ serverEndsMs, fullDisksMs }: Facts, settleMs: number): Settled {
+function settledAcknowledgements(
+  { absences, fullDisks }: Facts,
+  { settleMs }: CheckOptions,
+): Settled {
+  const troubles = [...absences, ...fullDisks]
   function settledMs({ atMs, socket }: Acknowledgement): number {
-    const endMs = serverEndsMs.find((each) => each >= atMs) ?? Infinity
-    if (endMs - atMs < settleMs) return Infinity
-    const isDiskFull = fullDisksMs.some(
-      ({ fromMs, toMs }) => fromMs < atMs + settleMs && atMs < toMs,
-    )
-    if (isDiskFull) return Infinity
+    if (troubles.some((trouble) => overlaps(trouble, atMs, atMs + settleMs))) return Infinity
     if (socket.isClosedCleanly) return Math.min(socket.closedAtMs, atMs + settleMs)
     return socket.closedAtMs - atMs < settleMs ? Infinity : atMs + settleMs
   }
@@ -342,6 +380,9 @@ function settledAcknowledgements({ serverEndsMs, fullDisksMs }: Facts, settleMs:
     return Math.min(Infinity, ...given.map((each) => settledMs(each)))
   }
 }
+
+const overlaps = (span: Span, fromMs: number, toMs: number): boolean =>
+  span.fromMs < toMs && fromMs <= span.toMs
 
 function shownAgain(reader: Reader, settled: Settled): Violation[] {
   const askings = [

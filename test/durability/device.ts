@@ -1,7 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import type { RawClient, RawReply } from '../support/wire/raw.ts'
-import type { EventsMessage, EventsSocket, WireNotification } from '../support/wire/raw-socket.ts'
+import type {
+  EventsMessage,
+  EventsSocket,
+  WireEvent,
+  WireNotification,
+} from '../support/wire/raw-socket.ts'
 import { sameForAll } from '../support/wire/otr-message.ts'
 import type { QualifiedId } from '../support/wire/wire-types.ts'
 import { orderOf } from './facts.ts'
@@ -29,6 +34,8 @@ export interface Device extends DeviceIdentity {
   read(signal: AbortSignal): Promise<void>
   /** @param paddingChars What the message is longer by. */
   send(room: Room, paddingChars?: number): Promise<SendOutcome>
+  /** Tells the user's other devices something, in an event without a time. */
+  setProperty(others: readonly DeviceIdentity[]): Promise<SendOutcome>
   /** Everything that the server has for this device, from the oldest on; true when it was read. */
   readAll(): Promise<boolean>
   /** Names of messages that it was shown. */
@@ -52,8 +59,8 @@ export interface Habits {
 }
 
 /** Of a restless device. */
-const longestSocketMs = 3_000
-const longestAbsenceMs = 600
+const longestSocketMs = { often: 3_000, rarely: 15_000 }
+const longestAbsenceMs = { often: 600, rarely: 4_000 }
 
 const neverMs = 2 ** 31 - 1
 const pageSize = 100
@@ -70,10 +77,11 @@ interface SocketRecord {
 export function createDevice(
   identity: DeviceIdentity,
   raw: RawClient,
-  { record }: HistoryRecorder,
+  recorder: HistoryRecorder,
   habits: Habits,
 ): Device {
   const { name, protocol } = identity
+  const { record } = recorder
   const seen = new Set<string>()
   const faults: string[] = []
   let isOnline = false
@@ -131,6 +139,37 @@ export function createDevice(
     }
   }
 
+  /** Sends once, whatever becomes of it, and records that. */
+  async function attempt(
+    room: string,
+    to: readonly DeviceIdentity[],
+    perform: (send: string, signal: AbortSignal) => Promise<RawReply<{ time?: string }>>,
+  ): Promise<SendOutcome> {
+    sends += 1
+    const send = `${name} #${sends}`
+    record({ kind: 'send', send, from: name, room, to: to.map((each) => each.name) })
+    const signal = AbortSignal.timeout(requestTimeoutMs)
+    const outcome = await perform(send, signal).catch((error: unknown) => error as Error)
+    if (outcome instanceof Error) {
+      const reason = reasonOf(outcome)
+      // Where nobody listens nothing was sent.
+      const kind = reason === 'ECONNREFUSED' ? 'refused' : 'unknown'
+      record({ kind, send, reason })
+      return { kind, name: send, reason }
+    }
+    const { status, json, text } = outcome
+    if (status === 200 || status === 201) {
+      const { time } = json ?? {}
+      record({ kind: 'acknowledged', send, ...(time !== undefined && { time }) })
+      return { kind: 'acknowledged', name: send }
+    }
+    const reason = `${status} ${text.slice(0, 200)}`
+    const kind = status >= 500 ? 'unknown' : 'refused'
+    record({ kind, send, reason })
+    if (status === 401) await raw.access({ device: identity.client }).catch(() => undefined)
+    return { kind, name: send, reason, status }
+  }
+
   function newSocket(): SocketRecord {
     sockets += 1
     const socket = `${name} socket ${sockets}`
@@ -152,7 +191,8 @@ export function createDevice(
   async function stay(closed: Promise<unknown>, signal: AbortSignal): Promise<void> {
     const left = new AbortController()
     const whole = AbortSignal.any([signal, left.signal])
-    const enough = habits.isRestless ? upTo(longestSocketMs) : neverMs
+    const longestMs = longestSocketMs[habits.random() < 0.15 ? 'rarely' : 'often']
+    const enough = habits.isRestless ? upTo(longestMs) : neverMs
     await Promise.race([closed, sleep(enough, undefined, { signal: whole }).catch(() => undefined)])
     left.abort()
   }
@@ -272,7 +312,7 @@ export function createDevice(
       while (!signal.aborted) {
         try {
           await (protocol === 'await' ? readOnAwait(signal) : readOnEvents(signal))
-          pauseMs = upTo(longestAbsenceMs)
+          pauseMs = upTo(longestAbsenceMs[habits.random() < 0.15 ? 'rarely' : 'often'])
         } catch {
           // No server at the moment, or it went away.
           pauseMs = Math.min(Math.max(pauseMs, reconnectMs.shortest) * 2, reconnectMs.longest)
@@ -282,9 +322,7 @@ export function createDevice(
       }
     },
 
-    async send(room, paddingChars = 0) {
-      sends += 1
-      const send = `${name} #${sends}`
+    send(room, paddingChars = 0) {
       const to = room.members.filter((member) => member.name !== name)
       const devices: Record<string, Record<string, string[]>> = {}
       for (const { user, client } of to) {
@@ -292,32 +330,16 @@ export function createDevice(
         const clients = (users[user.id] ??= [])
         clients.push(client)
       }
-      record({ kind: 'send', send, from: name, room: room.name, to: to.map((each) => each.name) })
-      const outcome = await raw
-        .sendOtr(
-          room.id,
-          { recipients: sameForAll(devices, `${send}\n${'.'.repeat(paddingChars)}`) },
-          { signal: AbortSignal.timeout(requestTimeoutMs) },
-        )
-        .catch((error: unknown) => error as Error)
-      if (outcome instanceof Error) {
-        const reason = reasonOf(outcome)
-        // Where nobody listens nothing was sent.
-        const kind = reason === 'ECONNREFUSED' ? 'refused' : 'unknown'
-        record({ kind, send, reason })
-        return { kind, name: send, reason }
-      }
-      const { status, json, text } = outcome
-      if (status === 201) {
-        record({ kind: 'acknowledged', send, time: json.time })
-        return { kind: 'acknowledged', name: send }
-      }
-      const reason = `${status} ${text.slice(0, 200)}`
-      const kind = status >= 500 ? 'unknown' : 'refused'
-      record({ kind, send, reason })
-      if (status === 401) await raw.access({ device: identity.client }).catch(() => undefined)
-      return { kind, name: send, reason, status }
+      return attempt(room.name, to, (send, signal) => {
+        const recipients = sameForAll(devices, `${send}\n${'.'.repeat(paddingChars)}`)
+        return raw.sendOtr(room.id, { recipients }, { signal })
+      })
     },
+
+    setProperty: (others) =>
+      attempt('properties', others, (send, signal) =>
+        raw.request('PUT', '/properties/latest', { json: send, signal }),
+      ),
 
     readAll: () => readPages(undefined, () => undefined),
   }
@@ -329,13 +351,20 @@ function reasonOf(error: Error): string {
 }
 
 function shownOf({ id, payload }: WireNotification): Shown {
-  const events = payload.map(({ type, time, data }): ShownEvent => ({
-    ...(type === 'conversation.otr-message-add' && {
-      send: Buffer.from((data as { text: string }).text, 'base64')
+  return { id, events: payload.map((event) => shownEvent(event)) }
+}
+
+function shownEvent({ type, time, data, value }: WireEvent): ShownEvent {
+  switch (type) {
+    case 'conversation.otr-message-add': {
+      const [send = ''] = Buffer.from((data as { text: string }).text, 'base64')
         .toString('utf8')
-        .split('\n')[0],
-    }),
-    ...(time !== undefined && type.startsWith('conversation.') && { time }),
-  }))
-  return { id, events }
+        .split('\n')
+      return { send, ...(time !== undefined && { time }) }
+    }
+    case 'user.properties-set':
+      return { send: String(value) }
+    default:
+      return type.startsWith('conversation.') && time !== undefined ? { time } : {}
+  }
 }

@@ -11,6 +11,7 @@ export interface Send {
   outcome: 'acknowledged' | 'refused' | 'unknown' | undefined
   /** When the outcome was known. */
   answeredAt: Position
+  answeredAtMs: number
   /** The time in the 201. */
   time: string | undefined
 }
@@ -19,6 +20,7 @@ export interface Send {
 export interface Showing {
   readonly reader: Reader
   readonly at: Position
+  readonly atMs: number
   readonly where: string
   readonly shown: Shown
 }
@@ -78,6 +80,12 @@ export interface Page {
     | undefined
 }
 
+/** Milliseconds of the recording process's clock. */
+export interface Span {
+  readonly fromMs: number
+  readonly toMs: number
+}
+
 /** A history, sorted by what it is about. */
 export interface Facts {
   readonly sends: ReadonlyMap<string, Send>
@@ -88,9 +96,9 @@ export interface Facts {
   readonly left: readonly { readonly inbox: Inbox; readonly ids: readonly string[]; atMs: number }[]
   /** Sockets that announced a loss. */
   readonly missed: readonly Socket[]
-  /** When the server ended, in milliseconds; ascending. */
-  readonly serverEndsMs: readonly number[]
-  readonly fullDisksMs: readonly { readonly fromMs: number; readonly toMs: number }[]
+  /** When the server, or a part of it, ended and when it was there again; ascending. */
+  readonly absences: readonly Span[]
+  readonly fullDisks: readonly Span[]
 }
 
 /**
@@ -113,12 +121,12 @@ export function factsOf(history: History): Facts {
   const quiet: number[] = []
   const left: Facts['left'][number][] = []
   const missed: Socket[] = []
-  const serverEndsMs: number[] = []
-  const fullDisksMs: { fromMs: number; toMs: number }[] = []
+  const absences: { fromMs: number; toMs: number }[] = []
+  const fullDisks: { fromMs: number; toMs: number }[] = []
 
   function show(reader: Reader, at: Position, where: string, shown: Shown): Showing {
     const { inbox } = reader
-    const showing = { reader, at, where, shown }
+    const showing = { reader, at, atMs: history[at]?.atMs ?? 0, where, shown }
     let notification = inbox.notifications.get(shown.id)
     if (!notification) {
       notification = { id: shown.id, order: orderOf(shown.id), showings: [] }
@@ -156,19 +164,24 @@ export function factsOf(history: History): Facts {
         readers.set(reader.name, reader)
         return
       }
-      case 'server-started':
+      case 'server-started': {
+        const absence = absences.at(-1)
+        if (absence) absence.toMs = entry.atMs
+        return
+      }
       case 'server-frozen':
+        absences.push({ fromMs: entry.atMs - entry.ms, toMs: entry.atMs })
         return
       case 'disk-full':
-        fullDisksMs.push({ fromMs: entry.atMs, toMs: Infinity })
+        fullDisks.push({ fromMs: entry.atMs, toMs: Infinity })
         return
       case 'disk-free': {
-        const full = fullDisksMs.at(-1)
+        const full = fullDisks.at(-1)
         if (full) full.toMs = entry.atMs
         return
       }
       case 'server-ended':
-        serverEndsMs.push(entry.atMs)
+        absences.push({ fromMs: entry.atMs, toMs: Infinity })
         return
       case 'send':
         sends.set(entry.send, {
@@ -178,6 +191,7 @@ export function factsOf(history: History): Facts {
           startedAt: at,
           outcome: undefined,
           answeredAt: Infinity,
+          answeredAtMs: Infinity,
           time: undefined,
         })
         return
@@ -187,6 +201,7 @@ export function factsOf(history: History): Facts {
         const send = known(sends, entry.send)
         send.outcome = entry.kind
         send.answeredAt = at
+        send.answeredAtMs = entry.atMs
         if (entry.kind === 'acknowledged') send.time = entry.time
         return
       }
@@ -264,7 +279,7 @@ export function factsOf(history: History): Facts {
   }
 
   for (const [at, entry] of history.entries()) note(entry, at)
-  return { sends, inboxes, readers, quiet, left, missed, serverEndsMs, fullDisksMs }
+  return { sends, inboxes, readers, quiet, left, missed, absences, fullDisks }
 }
 
 function known<T>(named: ReadonlyMap<string, T>, name: string): T {

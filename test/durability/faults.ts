@@ -14,7 +14,7 @@ import {
   type Socket,
 } from './facts.ts'
 import type { History, HistoryEntry, HistoryEvent, Shown } from './history.ts'
-import { modelSettleMs } from './model-history.ts'
+import { modelLateMs, modelSettleMs } from './model-history.ts'
 
 /** A way to break one promise in a history that keeps them all. */
 export interface Fault {
@@ -178,12 +178,14 @@ export const faults: readonly Fault[] = [
     places: (history, facts) =>
       neighbours(facts)
         .filter(
-          ({ inbox, sends: [one, other] }) =>
+          ({ inbox, second, sends: [one, other] }) =>
             one.outcome === 'acknowledged' &&
             other.outcome === 'acknowledged' &&
             one.answeredAt < other.startedAt &&
             inbox.readers.every(({ name }) => one.to.has(name) === other.to.has(name)) &&
-            isUndisturbed(inbox, one.answeredAt, other.answeredAt),
+            isUndisturbed(inbox, one.answeredAt, other.answeredAt) &&
+            // Or the first comes late, in the place of the second.
+            second.showings.every(({ atMs }) => atMs - one.answeredAtMs < modelLateMs),
         )
         .map(({ first, second }) => () => {
           const [one = noShown] = shownIn(first)
@@ -203,6 +205,7 @@ export const faults: readonly Fault[] = [
         showings.slice(1).flatMap((second, index) => {
           const first = showings[index]
           if (!first || !isUndisturbed(inbox, first.at, second.at)) return []
+          if (second.atMs - first.atMs >= modelLateMs / 2) return []
           return [
             () =>
               history
@@ -306,6 +309,31 @@ export const faults: readonly Fault[] = [
             return showAtEnd(without, reader, all)
           }),
       ),
+  },
+  {
+    what: 'a socket stays open and silent',
+    isReportedAs: 'late',
+    places: (history, facts) =>
+      socketsOf(facts)
+        .filter(({ closedAt, reader }) => closedAt < Infinity && reader.protocol === 'await')
+        .flatMap(({ name, openedAt, closedAtMs, showings, reader }) =>
+          showings
+            .filter(({ shown }) => {
+              const send = facts.sends.get(sendIn(shown))
+              if (send?.outcome !== 'acknowledged' || send.startedAt < openedAt) return false
+              const endMs = send.answeredAtMs + modelLateMs
+              return (
+                endMs < closedAtMs &&
+                !facts.absences.some(({ fromMs }) => send.answeredAtMs < fromMs && fromMs < endMs)
+              )
+            })
+            .map(({ at: silentFrom }) => () => {
+              const without = history.filter(
+                (entry, at) => entry.kind !== 'shown' || entry.socket !== name || at < silentFrom,
+              )
+              return showAtEnd(without, reader, everythingFor(reader))
+            }),
+        ),
   },
   {
     what: 'what a device acknowledged long ago comes again',
@@ -500,8 +528,9 @@ function unacknowledged(history: History, { sockets }: Reader, id: string): Hist
 }
 
 /** Whether server and socket lived long enough to have noted an acknowledgement by `nowMs`. */
-function isSettled({ serverEndsMs }: Facts, given: Acknowledgement, nowMs: number): boolean {
+function isSettled({ absences }: Facts, given: Acknowledgement, nowMs: number): boolean {
   const { atMs, socket } = given
+  const serverEndsMs = absences.map(({ fromMs }) => fromMs)
   const ends = socket.isClosedCleanly ? serverEndsMs : [...serverEndsMs, socket.closedAtMs]
   const hasEnded = ends.some((endMs) => endMs >= atMs && endMs - atMs < modelSettleMs)
   return !hasEnded && nowMs - atMs >= modelSettleMs

@@ -21,7 +21,10 @@ export type HistoryEvent =
   | { readonly kind: 'disk-free' }
   | { readonly kind: 'server-ended'; readonly how: 'killed' | 'stopped'; readonly step?: string }
 
-  /** The request begins; `from` and `to` are readers. */
+  /**
+   * The request begins; `from` and `to` are readers. The sender itself may be shown its message or
+   * not: nothing is promised about that.
+   */
   | {
       readonly kind: 'send'
       readonly send: string
@@ -29,8 +32,8 @@ export type HistoryEvent =
       readonly room: string
       readonly to: readonly string[]
     }
-  /** Answered 201, with the time in the answer. */
-  | { readonly kind: 'acknowledged'; readonly send: string; readonly time: string }
+  /** Answered with success, and the time in the answer of those that have one. */
+  | { readonly kind: 'acknowledged'; readonly send: string; readonly time?: string }
   /** Answered such that nothing may have been stored, or never reached the server. */
   | { readonly kind: 'refused'; readonly send: string; readonly reason: string }
   /** No answer, or one that leaves open what was stored. */

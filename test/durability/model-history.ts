@@ -6,6 +6,8 @@ import type { HistoryEntry, HistoryEvent, Protocol, Shown } from './history.ts'
 
 /** How long the model's server may take to note an acknowledgement. */
 export const modelSettleMs = 1_000
+/** The model shows everything before it lets time pass; its other steps take so long together. */
+export const modelLateMs = 3_000
 
 interface ModelReader {
   readonly name: string
@@ -301,6 +303,7 @@ function play(commands: readonly Command[]): HistoryEntry[] {
       case 'restart':
         return restart(step.isClean, step.isLosing)
       case 'wait':
+        for (const place of places) show(place, Infinity)
         atMs += step.ms
         return
       case 'open':

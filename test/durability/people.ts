@@ -21,17 +21,25 @@ const pairs = [
 
 export interface People {
   readonly devices: readonly Device[]
+  readonly devicesOf: (user: string) => readonly Device[]
   /** Everybody's. */
   readonly group: Room
   /** The group and some rooms of two, by the user who is in them. */
   readonly roomsOf: ReadonlyMap<string, readonly Room[]>
 }
 
+export interface Reachable {
+  readonly url: string
+  readonly mailboxUrl: string
+  /** Where sockets go, when not to the same port. */
+  readonly ws?: string
+}
+
 const password = 'correct horse battery'
 
 /** Registers the cast at the server, connects them and makes their rooms. */
 export async function registerPeople(
-  server: { url: string; mailboxUrl: string },
+  server: Reachable,
   recorder: HistoryRecorder,
   habits: Habits,
 ): Promise<People> {
@@ -58,7 +66,10 @@ export async function registerPeople(
     const email = `${user}@example.org`
     const registered: Device[] = []
     for (const [device, protocol] of Object.entries(devices)) {
-      const client = rawClient(server.url, { name: `${user}/${device}` })
+      const client = rawClient(server.url, {
+        name: `${user}/${device}`,
+        ...(server.ws !== undefined && { ws: server.ws }),
+      })
       if (registered.length > 0) {
         await client.login({ email, password })
       } else {
@@ -115,5 +126,5 @@ export async function registerPeople(
   const devices = [...byUser.values()].flat()
   const group: Room = { name: 'everybody', id: json.qualified_id, members: devices }
   for (const each of rooms.values()) each.push(group)
-  return { devices, group, roomsOf: rooms }
+  return { devices, devicesOf, group, roomsOf: rooms }
 }

@@ -14,7 +14,7 @@ function pausesMs(history: History): { whole: number[]; afterStart: number[] } {
     if (kind === 'server-started') startedMs = atMs
     if (kind !== 'acknowledged' || endedMs === undefined || startedMs === undefined) continue
     whole.push(atMs - endedMs)
-    afterStart.push(atMs - startedMs)
+    if (startedMs > endedMs) afterStart.push(atMs - startedMs)
     endedMs = undefined
   }
   return { whole, afterStart }
@@ -23,6 +23,18 @@ function pausesMs(history: History): { whole: number[]; afterStart: number[] } {
 function medianAndLongest(pauses: readonly number[]): string {
   const sorted = pauses.toSorted((one, other) => one - other)
   return `median ${sorted[Math.floor(sorted.length / 2)] ?? 0} ms, longest ${sorted.at(-1) ?? 0} ms`
+}
+
+/** Why sends had no good answer: status codes and error codes, the frequent first. */
+function reasonsOf(history: History): string {
+  const counts = new Map<string, number>()
+  for (const entry of history) {
+    if (entry.kind !== 'unknown' && entry.kind !== 'refused') continue
+    const [reason = ''] = entry.reason.split(' ')
+    counts.set(reason, (counts.get(reason) ?? 0) + 1)
+  }
+  const sorted = [...counts].sort(([, one], [, other]) => other - one)
+  return sorted.map(([reason, times]) => `${times} ${reason}`).join(', ')
 }
 
 /** What a history holds, in a few lines for people. */
@@ -50,6 +62,7 @@ export function tally(history: History): string[] {
       `freezes ${frozen}, clock set back ${setBack} times`,
     `sends ${of('send') - unheard}: ${of('acknowledged')} acknowledged, ` +
       `${of('unknown')} unknown, ${of('refused') - unheard} refused; ${unheard} more found no server`,
+    `for want of an answer or a good one: ${reasonsOf(history)}`,
     `sockets ${of('opened')}, notifications on them ${of('shown')}, acknowledgements ${of('acks')}`,
     `pages ${of('asked')}: ${of('page')} read with ${onPages} notifications`,
     `from an end to the next acknowledged send: ${medianAndLongest(whole)}; ` +

@@ -2,31 +2,20 @@ import { randomInt } from 'node:crypto'
 
 import { expect, it } from 'vitest'
 
-import { complaints, randomNumbers, runStorm, type Life, type LifeEnd } from '../storm.ts'
-import { tally } from '../tally.ts'
+import { randomNumbers } from '../random.ts'
+import { surviveSplit, type Death } from '../split-storm.ts'
+import { survive, type Life, type LifeEnd } from '../storm.ts'
 
 const hourMs = 3_600_000
 
-/** Hours off or right, so that many a start finds its clock behind the one before. */
-const someOffset = (random: () => number): number =>
-  random() < 0.5 ? 0 : Math.round((random() * 6 - 3) * hourMs)
-
-async function survives(
-  seed: number,
-  ends: readonly LifeEnd[],
-  random: () => number,
-): Promise<void> {
-  const lives = ends.map((end): Life => ({
-    clockOffsetMs: someOffset(random),
+/** With a clock that is right or hours off, so that many a start finds it behind the one before. */
+function lifeUntil(end: LifeEnd, random: () => number): Life {
+  return {
+    clockOffsetMs: random() < 0.5 ? 0 : Math.round((random() * 6 - 3) * hourMs),
     isJumping: random() < 0.2,
     ...(random() < 0.1 && { freezeMs: 500 + random() * 2_000 }),
     end,
-  }))
-  const storm = await runStorm({ seed, lives, longestPauseMs: 30 })
-  const missed = storm.stepsNotReached.map((step) => `not reached: ${step}`)
-  process.stdout.write([`seed ${seed}`, ...tally(storm.history), ...missed, ''].join('\n'))
-  expect(await complaints(storm)).toEqual([])
-  expect(storm.stepsNotReached).toEqual([])
+  }
 }
 
 it('keeps its promises while it is killed fifty times, and stopped now and then', async () => {
@@ -36,7 +25,8 @@ it('keeps its promises while it is killed fifty times, and stopped now and then'
     const afterMs = 100 + random() * 1_900
     return index % 11 === 10 ? { kind: 'stop', afterMs } : { kind: 'kill', afterMs }
   })
-  await survives(seed, ends, random)
+  const lives = ends.map((end) => lifeUntil(end, random))
+  expect(await survive({ seed, lives })).toEqual([])
 })
 
 /** How often each step is passed before the server dies there. */
@@ -59,5 +49,19 @@ it('keeps its promises when it dies between any two steps of an append', async (
     .flatMap(([step, counts]) => counts.map((count): LifeEnd => ({ kind: 'step', step, count })))
     .sort(() => random() - 0.5)
   // People register undisturbed.
-  await survives(seed, [{ kind: 'kill', afterMs: 500 }, ...ends], random)
+  const first: Life = { clockOffsetMs: 0, end: { kind: 'kill', afterMs: 500 } }
+  const lives = [first, ...ends.map((end) => lifeUntil(end, random))]
+  expect(await survive({ seed, lives })).toEqual([])
+})
+
+it('keeps its promises while one service after another is killed', async () => {
+  const seed = randomInt(2 ** 31)
+  const random = randomNumbers(seed)
+  // Mostly those that a message goes through.
+  const services = ['gundeck', 'cannon', 'galley', 'gundeck', 'cannon', 'galley', 'nginz', 'brig']
+  const deaths = Array.from({ length: 24 }, (_, index): Death => {
+    const service = services[index % services.length] as Death['service']
+    return { service, afterMs: 200 + random() * 1_500 }
+  })
+  expect(await surviveSplit(seed, deaths)).toEqual([])
 })
