@@ -4,9 +4,8 @@ import { join } from 'node:path'
 import { newestVersion, oldestVersion } from '../../backend/src/contract/endpoint.ts'
 import { publicApis } from '../../backend/src/contract/public.ts'
 import { loadVersion } from './check.ts'
+import { isYetToSucceed, shapeOf } from './operations.ts'
 import { recordsFolder, type ConformanceRecord } from './recorder.ts'
-
-const shapeOf = (operation: string): string => operation.replaceAll(/\{[^}]+\}/g, '{}')
 
 function readRecords(): ConformanceRecord[] {
   let files: string[]
@@ -44,7 +43,9 @@ for (let version = oldestVersion; version <= newestVersion; version += 1) {
     if (!upstream.has(operation)) unknown.add(`v${String(version)} ${operation}`)
   }
 }
-const missing = [...ours].filter((operation) => !coveredAnyVersion.has(operation)).toSorted()
+const missing = [...ours]
+  .filter((operation) => !coveredAnyVersion.has(operation) && !isYetToSucceed(operation))
+  .toSorted()
 const wrong = new Map<string, ConformanceRecord>()
 for (const record of records) {
   for (const problem of record.problems) {

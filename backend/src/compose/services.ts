@@ -11,6 +11,7 @@ import { createLogger } from '../platform/log/logger.ts'
 import type { Platform, Service } from '../platform/service.ts'
 import { loadOrCreatePrivateKeys, publicKeyOf } from '../platform/zauth/keys.ts'
 import { createVerifier, type TokenVerifier } from '../platform/zauth/verifier.ts'
+import type { NativePush } from '../ports/push.ts'
 import { startBrig } from '../services/brig/index.ts'
 import { startCannon } from '../services/cannon/index.ts'
 import { startCargohold } from '../services/cargohold/index.ts'
@@ -28,6 +29,7 @@ export interface PlatformOverrides {
   readonly gundeckHooks?: GundeckHooks
   readonly commitHooks?: CommitHooks
   readonly passwordCost?: PasswordCost
+  readonly push?: NativePush
 }
 
 export interface Parts {
@@ -110,6 +112,7 @@ export const starters: Readonly<
       address,
       cannonAt,
       brig: neighbours.brig,
+      ...(overrides.push === undefined ? {} : { push: overrides.push }),
       ...(overrides.gundeckHooks === undefined ? {} : { hooks: overrides.gundeckHooks }),
     })
   },
