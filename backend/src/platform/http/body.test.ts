@@ -82,13 +82,14 @@ afterEach(async () => {
   server = undefined
 })
 
-async function start(): Promise<RunningServer> {
+async function start(options: { heldBytes?: number } = {}): Promise<RunningServer> {
   const serve = createServe({
     routes: routes(api, handlers),
     platform: { log: pino({ level: 'silent' }), clock: systemClock(), ids: systemIds() },
     metrics: createMetrics('test'),
     isStrict: true,
     timeouts: { idleMs: 100, totalMs: 5_000 },
+    ...options,
   })
   server = await startServer({
     host: '127.0.0.1',
@@ -220,5 +221,48 @@ describe('a body that is streamed', () => {
       body: 'no gzip at all',
     })
     expect(reply.status).toBe(400)
+  })
+})
+
+describe('the memory of bodies', () => {
+  it('is not spent on more values than anybody needs', async () => {
+    const tooMany = (bytes: string): unknown => {
+      try {
+        return readJson(Buffer.from(bytes), { maxValues: 100 }).value
+      } catch (error) {
+        return error instanceof ApiError ? error.message : error
+      }
+    }
+    expect(tooMany(`[${'1,'.repeat(98)}1]`)).toHaveLength(99)
+    expect(tooMany(`["${','.repeat(500)}[{\\""]`)).toHaveLength(1)
+    for (const text of [
+      `[${'1,'.repeat(100)}1]`,
+      `[${'[],'.repeat(60)}1]`,
+      `{${'"a":1,'.repeat(100)}"b":1}`,
+    ]) {
+      expect(tooMany(text)).toBe('The body has more than 100 values')
+    }
+  })
+
+  it('is bounded for all callers together: who comes too much gets 503 and may try again', async () => {
+    const { url, port } = await start({ heldBytes: 1000 })
+    const body = JSON.stringify('x'.repeat(600))
+    const head = ['PUT /v9/text HTTP/1.1', 'host: x', `content-length: ${String(body.length)}`]
+    const first = connect(port, '127.0.0.1')
+    let reply = ''
+    first.on('data', (chunk) => (reply += chunk.toString()))
+    first.write(`${head.join('\r\n')}\r\n\r\n${body.slice(0, -1)}`)
+    await sleep(50)
+    const second = await fetch(`${url}/v9/text`, { method: 'PUT', body })
+    expect(second.status).toBe(503)
+    expect(second.headers.get('retry-after')).toBe('1')
+    first.write('"')
+    await new Promise((resolve) => first.once('data', resolve))
+    expect(reply).toMatch(/^HTTP\/1\.1 200 /)
+    first.destroy()
+    for (let i = 0; i < 5; i += 1) {
+      expect((await fetch(`${url}/v9/text`, { method: 'PUT', body })).status).toBe(200)
+      expect((await fetch(`${url}/v9/text`, { method: 'PUT', body: 'x' })).status).toBe(400)
+    }
   })
 })

@@ -1,12 +1,45 @@
 import type { IncomingMessage } from 'node:http'
 import { createGunzip } from 'node:zlib'
 import type { Readable } from 'node:stream'
-import { ApiError, kitErrors } from '../../contract/error.ts'
+import { ApiError, Unavailable, kitErrors } from '../../contract/error.ts'
 
 /** How long a body may pause, and how long it may take in all. */
 export interface BodyTimeouts {
   readonly idleMs: number
   readonly totalMs: number
+}
+
+/** The memory that bodies of all requests may take together, until their handlers are done. */
+export interface BodyMemory {
+  /** Holds nothing yet. */
+  open(): HeldMemory
+}
+export interface HeldMemory {
+  /** @throws Unavailable when others hold too much. */
+  take(bytes: number): void
+  release(): void
+}
+
+export function createBodyMemory(limitBytes: number): BodyMemory {
+  let heldBytes = 0
+  return {
+    open() {
+      let ownBytes = 0
+      return {
+        take(bytes) {
+          if (heldBytes + bytes > limitBytes) {
+            throw new Unavailable('hold another body', { retryAfterSeconds: 1 })
+          }
+          heldBytes += bytes
+          ownBytes += bytes
+        },
+        release() {
+          heldBytes -= ownBytes
+          ownBytes = 0
+        },
+      }
+    },
+  }
 }
 
 /** The media type without parameters, lower case; empty when the header is absent. */
@@ -37,12 +70,14 @@ function decodedStream(request: IncomingMessage): Readable {
 
 /**
  * Reads a whole body of at most `limitBytes`, before and after decompression. Throws 413, 408, 415,
- * and 400 for a body that is not valid gzip or ends early.
+ * 503 while other
+ * bodies take too much memory, and 400 for a body that is not valid gzip or ends early.
  */
 export function readBody(
   request: IncomingMessage,
   limitBytes: number,
   timeouts: BodyTimeouts,
+  memory: HeldMemory,
 ): Promise<Buffer> {
   const declared = Number(request.headers['content-length'] ?? 0)
   const isEncoded = request.headers['content-encoding'] !== undefined
@@ -79,6 +114,12 @@ export function readBody(
         finish(new ApiError(kitErrors.tooLarge))
         return
       }
+      try {
+        memory.take(chunk.length)
+      } catch (error) {
+        finish(error as Error)
+        return
+      }
       chunks.push(chunk)
       idle = idle.refresh()
     }
@@ -112,17 +153,21 @@ export function readBody(
 const maxDepth = 64
 
 /**
- * The text of JSON whose syntax and depth are fine, and its value. `JSON.parse` itself copes with any
- * depth, but what walks the value afterwards recurses, so depth is bounded here. Throws 400.
+ * The text of JSON whose syntax and depth are fine, and its value. `JSON.parse` itself copes with
+ * anything, but what walks the value afterwards recurses, and says of each part what is wrong with
+ * it, so depth and number of values are bounded here. Throws 400.
  */
-export function readJson(bytes: Buffer): { text: string; value: unknown } {
+export function readJson(
+  bytes: Buffer,
+  { maxValues = Number.POSITIVE_INFINITY }: { readonly maxValues?: number } = {},
+): { text: string; value: unknown } {
   let text: string
   try {
     text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes)
   } catch (cause) {
     throw new ApiError(kitErrors.badRequest, { message: 'The body is not valid UTF-8', cause })
   }
-  checkDepth(text)
+  checkShape(text, maxValues)
   try {
     return { text, value: JSON.parse(text) }
   } catch (cause) {
@@ -130,8 +175,9 @@ export function readJson(bytes: Buffer): { text: string; value: unknown } {
   }
 }
 
-function checkDepth(text: string): void {
+function checkShape(text: string, maxValues: number): void {
   let depth = 0
+  let values = 1
   let isInString = false
   for (let i = 0; i < text.length; i += 1) {
     const code = text.charCodeAt(i)
@@ -142,15 +188,19 @@ function checkDepth(text: string): void {
       isInString = true
     } else if (code === 0x5b || code === 0x7b) {
       depth += 1
-      if (depth > maxDepth) {
-        throw new ApiError(kitErrors.badRequest, {
-          message: `The body nests deeper than ${String(maxDepth)} levels`,
-        })
-      }
+      values += 1
+      if (depth > maxDepth) refuseShape(`nests deeper than ${String(maxDepth)} levels`)
     } else if (code === 0x5d || code === 0x7d) {
       depth -= 1
+    } else if (code === 0x2c) {
+      values += 1
+      if (values > maxValues) refuseShape(`has more than ${String(maxValues)} values`)
     }
   }
+}
+
+function refuseShape(fault: string): never {
+  throw new ApiError(kitErrors.badRequest, { message: `The body ${fault}` })
 }
 
 /**

@@ -11,7 +11,15 @@ import { ApiError, kitErrors } from '../../contract/error.ts'
 import type { ClientId, ConnectionId, UserId } from '../../contract/ids.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Platform } from '../service.ts'
-import { mediaType, readBody, readJson, streamOf, type BodyTimeouts } from './body.ts'
+import {
+  createBodyMemory,
+  mediaType,
+  readBody,
+  readJson,
+  streamOf,
+  type BodyTimeouts,
+  type HeldMemory,
+} from './body.ts'
 import { describe, sendError, sendReply } from './reply.ts'
 import { header, identityHeaders, IncomingContext, parseQuery, splitTarget } from './request.ts'
 import { RouteTable } from './route-table.ts'
@@ -27,6 +35,8 @@ export interface ServeOptions {
    */
   readonly isStrict: boolean
   readonly timeouts?: BodyTimeouts
+  /** Memory that the bodies of all requests may take together; streams do not count. */
+  readonly heldBytes?: number
 }
 
 /** Answers requests that nginz, or another service, has let through. */
@@ -34,12 +44,17 @@ export type Serve = (request: IncomingMessage, response: ServerResponse) => Prom
 
 const defaultTimeouts: BodyTimeouts = { idleMs: 30_000, totalMs: 10 * 60_000 }
 const defaultLimitBytes = 512 * 1024
+/** Three of the largest messages. Handling a body takes several times its size. */
+const defaultHeldBytes = 128 * 1024 * 1024
+/** As many ids as fit into the default limit, several times over. */
+const maxJsonValues = 32_768
 
 /** Routing, parsing, errors and metrics around the handlers of one service. */
 export function createServe(options: ServeOptions): Serve {
   const { platform, metrics } = options
   const { log, ids, clock } = platform
   const timeouts = options.timeouts ?? defaultTimeouts
+  const memory = createBodyMemory(options.heldBytes ?? defaultHeldBytes)
   const table = new RouteTable(
     options.routes.map((route) => ({ ...route, method: route.endpoint.method })),
   )
@@ -49,6 +64,7 @@ export function createServe(options: ServeOptions): Serve {
     const requestId = header(request, identityHeaders.requestId) ?? ids.uuid()
     let name = 'none'
     let declaration: EndpointDeclaration | undefined
+    const held = memory.open()
     try {
       const { path, query } = splitTarget(request.url ?? '/')
       const match = table.find(request.method ?? 'GET', path)
@@ -62,7 +78,7 @@ export function createServe(options: ServeOptions): Serve {
         params: parsePart('path', declaration.params, params) as undefined,
         query: parsePart('query', declaration.query, parseQuery(query)) as undefined,
         headers: parsePart('header', declaration.headers, request.headers) as undefined,
-        body: (await parseBody(declaration, request, contentType, timeouts)) as undefined,
+        body: (await parseBody(declaration, request, contentType, timeouts, held)) as undefined,
         request: new IncomingContext(request, {
           version,
           requestId,
@@ -79,6 +95,8 @@ export function createServe(options: ServeOptions): Serve {
       else if (status === 503) {
         log.warn({ requestId, endpoint: name, err: sent.details.cause }, 'dependency unavailable')
       }
+    } finally {
+      held.release()
     }
     metrics.observeRequest(name, response.statusCode, (clock.monotonicMs() - startedMs) / 1000)
   }
@@ -153,27 +171,34 @@ async function parseBody(
   request: IncomingMessage,
   contentType: string,
   timeouts: BodyTimeouts,
+  held: HeldMemory,
 ): Promise<unknown> {
   const { body } = declaration
   if (body === undefined) return undefined
   if (isSchema(body)) {
     requireType(contentType, ['application/json', ''])
-    const bytes = await readBody(request, declaration.limitBytes ?? defaultLimitBytes, timeouts)
+    const bytes = await readBody(
+      request,
+      declaration.limitBytes ?? defaultLimitBytes,
+      timeouts,
+      held,
+    )
     // Clients send no body where every field is optional.
-    const value = bytes.length === 0 ? undefined : readJson(bytes).value
+    const bounds = declaration.auth === 'internal' ? {} : { maxValues: maxJsonValues }
+    const value = bytes.length === 0 ? undefined : readJson(bytes, bounds).value
     return parsePart('body', body, value)
   }
   switch (body.kind) {
     case 'json-text': {
-      const bytes = await readBody(request, body.limitBytes, timeouts)
+      const bytes = await readBody(request, body.limitBytes, timeouts, held)
       return readJson(bytes).text
     }
     case 'bytes':
       requireType(contentType, body.types)
-      return readBody(request, body.limitBytes, timeouts)
+      return readBody(request, body.limitBytes, timeouts, held)
     case 'decoded': {
       requireType(contentType, body.types)
-      const bytes = await readBody(request, body.limitBytes, timeouts)
+      const bytes = await readBody(request, body.limitBytes, timeouts, held)
       try {
         return body.decode(bytes, contentType)
       } catch (cause) {
