@@ -137,22 +137,20 @@ export function fakeBrig() {
     listUserSummaries: async ({ body }) => ({
       status: 200,
       headers: {},
-      body: { users: body.users.flatMap((id) => summaries.get(id as UserId) ?? []) },
+      body: { users: body.users.flatMap((id) => summaries.get(id) ?? []) },
     }),
     listConnected: async ({ body }) => ({
       status: 200,
       headers: {},
       body: {
-        connected: (body.others as UserId[]).filter((other) =>
-          areConnected(body.user as UserId, other),
-        ),
+        connected: body.others.filter((other) => areConnected(body.user, other)),
       },
     }),
     listContacts: async ({ body }) => ({
       status: 200,
       headers: {},
       body: {
-        contacts: [...summaries.keys()].filter((id) => areConnected(body.user as UserId, id)),
+        contacts: [...summaries.keys()].filter((id) => areConnected(body.user, id)),
       },
     }),
   }
