@@ -173,3 +173,24 @@ it('takes what came together with the handshake', async () => {
   await expect.poll(() => Buffer.concat(chunks).subarray(-3).equals(pong)).toBe(true)
   expect(server.connection.isOpen).toBe(true)
 })
+
+it('answers only the last ping of a client that sends many and reads nothing', async () => {
+  const { client, server } = await openPair()
+  client.pause()
+  const frame = encodeFrame(opcode.binary, 'x'.repeat(64 * 1024))
+  while (server.connection.hasRoom) {
+    server.connection.send(frame)
+    server.connection.flush()
+    await new Promise(setImmediate)
+  }
+  const before = server.connection.waitingBytes
+  const pongs: string[] = []
+  client.on('pong', (bytes) => pongs.push(bytes.toString()))
+  for (let i = 0; i < 5000; i += 1) client.ping(`${String(i)} ${'x'.repeat(100)}`)
+  client.send('all sent')
+  await expect.poll(() => server.messages).toEqual(['all sent'])
+  expect(server.connection.waitingBytes - before).toBeLessThan(1024)
+  client.resume()
+  await expect.poll(() => pongs.at(-1)).toMatch(/^4999 /)
+  expect(pongs.length).toBeLessThan(10)
+})

@@ -30,6 +30,8 @@ export class Connection implements FrameTaker {
   readonly #listener: ConnectionListener
   #waiting: Buffer[] = noFrames
   #unfinished: Unfinished | undefined
+  /** What a client that does not read will be told when it does. */
+  #answer: Buffer | undefined
   #state: 'open' | 'closing' | 'closed' = 'open'
   /** Pings without any sign of life since. */
   unanswered = 0
@@ -60,6 +62,11 @@ export class Connection implements FrameTaker {
     return !this.#socket.writableNeedDrain
   }
 
+  /** Written, and not yet taken by the operating system. */
+  get waitingBytes(): number {
+    return this.#socket.writableLength
+  }
+
   /** Takes a whole frame, to be written with the next `flush`. */
   send(frame: Buffer): void {
     if (this.#state !== 'open') return
@@ -86,6 +93,19 @@ export class Connection implements FrameTaker {
     this.#socket.cork()
     for (const frame of frames) this.#socket.write(frame)
     this.#socket.uncork()
+  }
+
+  /**
+   * Answers what the client sent. While it does not read, only the last answer is kept (RFC 6455
+   * §5.5.3), or asking would cost memory here and nothing there.
+   */
+  answer(frame: Buffer): void {
+    if (!this.hasRoom) {
+      this.#answer = frame
+      return
+    }
+    this.send(frame)
+    this.flush()
   }
 
   ping(): void {
@@ -121,8 +141,7 @@ export class Connection implements FrameTaker {
         this.#listener.onMessage(frame.bytes, frame.isText)
         break
       case 'ping':
-        this.send(encodeFrame(opcode.pong, frame.bytes))
-        this.flush()
+        this.answer(encodeFrame(opcode.pong, frame.bytes))
         break
       case 'pong':
         break
@@ -136,7 +155,11 @@ export class Connection implements FrameTaker {
   }
 
   drained(): void {
-    if (this.#state === 'open') this.#listener.onDrain()
+    if (this.#state !== 'open') return
+    const answer = this.#answer
+    this.#answer = undefined
+    if (answer !== undefined) this.answer(answer)
+    this.#listener.onDrain()
   }
 
   ended(): void {
@@ -148,6 +171,7 @@ export class Connection implements FrameTaker {
     if (this.#state === 'closed') return
     this.#state = 'closed'
     this.#waiting = noFrames
+    this.#answer = undefined
     this.#unfinished = undefined
     this.#socket[connectionOf] = undefined
     this.#listener.onClosed()

@@ -11,7 +11,7 @@ export const awaitProtocol: SocketProtocol = {
   onOpen: () => true,
   onCaughtUp: () => undefined,
   onMessage(socket, bytes) {
-    if (bytes.equals(ping)) socket.sendFrame(pongFrame)
+    if (bytes.equals(ping)) socket.answer(pongFrame)
   },
   onClosed: () => undefined,
 }

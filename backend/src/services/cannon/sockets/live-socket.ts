@@ -185,6 +185,11 @@ export class LiveSocket implements Attachable, ConnectionListener, WheelItem {
     this.#connection?.flush()
   }
 
+  /** Answers a frame of the client; of many that it does not read, only the last one. */
+  answer(frame: Buffer): void {
+    this.#connection?.answer(frame)
+  }
+
   #send(row: LiveRow, shared: (() => Buffer) | undefined): void {
     if (this.#position !== undefined && compareTimeUuid(row.id, this.#position) <= 0) return
     const frame = this.#protocol.frameOf(row, shared)
