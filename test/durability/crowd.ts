@@ -9,6 +9,8 @@ import { settleMs } from './verdict.ts'
 export interface Crowd extends AsyncDisposable {
   /** Registers them the first time it is called, and lets them begin. */
   begin(server: Reachable): Promise<People>
+  /** From now on nobody leaves a socket of their own accord. */
+  sitDown(): void
   /**
    * Ends the sending, gives everything the time to arrive, and lets everybody look at everything
    * once more. Rejects when the server is not up to that.
@@ -54,7 +56,7 @@ export function gatherCrowd(recorder: HistoryRecorder, random: () => number): Cr
     }
   }
 
-  return {
+  const crowd: Crowd = {
     async begin(server) {
       if (people) return people
       people = await registerPeople(server, recorder, habits)
@@ -65,12 +67,15 @@ export function gatherCrowd(recorder: HistoryRecorder, random: () => number): Cr
       }
       return people
     },
+    sitDown() {
+      habits.isRestless = false
+    },
     async comeToRest() {
       if (!people) throw new Error('there is nobody')
       await untilAcknowledged(recorder)
       stopSending.abort()
       await Promise.all(sending)
-      habits.isRestless = false
+      crowd.sitDown()
       await comeToRest(people, recorder)
       stopReading.abort()
       await Promise.all(reading)
@@ -84,13 +89,12 @@ export function gatherCrowd(recorder: HistoryRecorder, random: () => number): Cr
       await Promise.all([...sending, ...reading])
     },
   }
+  return crowd
 }
 
 /** Everything gets the time to arrive, then everybody looks at everything once more. */
 async function comeToRest(people: People, { entries, record }: HistoryRecorder): Promise<void> {
   const { devices, group } = people
-  // Nobody leaves a socket any more, except those who had already decided to.
-  await sleep(4_000)
   await within(finishTimeoutMs, 'everybody is online', () =>
     devices.every(({ isOnline }) => isOnline),
   )

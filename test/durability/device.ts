@@ -191,9 +191,12 @@ export function createDevice(
   async function stay(closed: Promise<unknown>, signal: AbortSignal): Promise<void> {
     const left = new AbortController()
     const whole = AbortSignal.any([signal, left.signal])
-    const longestMs = longestSocketMs[habits.random() < 0.15 ? 'rarely' : 'often']
-    const enough = habits.isRestless ? upTo(longestMs) : neverMs
-    await Promise.race([closed, sleep(enough, undefined, { signal: whole }).catch(() => undefined)])
+    const wait = (ms: number): Promise<void> =>
+      sleep(ms, undefined, { signal: whole }).catch(() => undefined)
+    const enough = wait(upTo(longestSocketMs[habits.random() < 0.15 ? 'rarely' : 'often'])).then(
+      () => (habits.isRestless ? undefined : wait(neverMs)),
+    )
+    await Promise.race([closed, enough])
     left.abort()
   }
 

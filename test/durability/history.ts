@@ -19,7 +19,13 @@ export type HistoryEvent =
   /** From a while before nothing more can be written, until something can. */
   | { readonly kind: 'disk-full' }
   | { readonly kind: 'disk-free' }
-  | { readonly kind: 'server-ended'; readonly how: 'killed' | 'stopped'; readonly step?: string }
+  /** `step`: where it killed itself; `service`: the one that ended, where each has its process. */
+  | {
+      readonly kind: 'server-ended'
+      readonly how: 'killed' | 'stopped'
+      readonly step?: string
+      readonly service?: string
+    }
 
   /**
    * The request begins; `from` and `to` are readers. The sender itself may be shown its message or

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 import { serviceNames } from '../../backend/src/compose/config.ts'
 import { startSplitProcesses } from '../support/split-processes.ts'
-import { gatherCrowd } from './crowd.ts'
+import { gatherCrowd, within } from './crowd.ts'
 import { recordHistory } from './history.ts'
 import { randomNumbers } from './random.ts'
 import { serverConfig } from './storm.ts'
@@ -24,12 +24,17 @@ export async function surviveSplit(seed: number, deaths: readonly Death[]): Prom
     await using servers = await startSplitProcesses(serverConfig)
     record({ kind: 'server-started', clockOffsetMs: 0 })
     await using crowd = gatherCrowd(recorder, randomNumbers(seed))
-    await crowd.begin(servers)
-    for (const { service, afterMs } of deaths) {
+    const { devices } = await crowd.begin(servers)
+    for (const [index, { service, afterMs }] of deaths.entries()) {
       await sleep(afterMs)
+      if (index === deaths.length - 1) {
+        // Sockets that outlive the last death have to show everything that comes after it.
+        crowd.sitDown()
+        await within(10_000, 'everybody is online', () => devices.every((each) => each.isOnline))
+      }
       servers.processes[service].kill('SIGKILL')
       await servers.processes[service].exit
-      record({ kind: 'server-ended', how: 'killed', step: service })
+      record({ kind: 'server-ended', how: 'killed', service })
       await servers.restart(service)
       record({ kind: 'server-started', clockOffsetMs: 0 })
     }
