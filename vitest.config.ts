@@ -25,6 +25,9 @@ export default defineConfig({
           include: ['test/e2e/**/*.test.ts'],
           exclude: excluded,
           globalSetup: 'test/e2e/split-setup.ts',
+          // Many clients and processes at once: on a busy machine they take their time.
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
         },
       },
     ],

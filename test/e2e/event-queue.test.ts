@@ -73,7 +73,7 @@ inBothShapes(({ person, stranger }) => {
     await setHandle(third)
 
     await using socket = await queue.openEvents({ syncMarker: 'here' })
-    await socket.messages.take(({ type }) => type === 'synchronization', 5_000, 'the marker')
+    await socket.messages.take(({ type }) => type === 'synchronization', 20_000, 'the marker')
     expect(handlesIn(socket.messages.all)).toEqual([second, third])
     expect(socket.messages.all.at(-1)).toMatchObject({ data: { marker_id: 'here' } })
     expect(socket.faults).toEqual([])

@@ -117,7 +117,7 @@ inBothShapesOf(
       await bob.sends(room, 'Back again')
       const heard = await alice.client.notifications()
       expect(heard.flatMap(({ payload }) => payload.flatMap(textOf))).toEqual(['Back again'])
-    }, 60_000)
+    })
 
     it('tells sockets to come back, and keeps what it took before and after', async () => {
       const alice = await person('alice')
@@ -142,7 +142,7 @@ inBothShapesOf(
       const seen = [...socket.events.all, ...again.events.all].flatMap(({ event }) => textOf(event))
       expect(new Set(seen).size).toBe(seen.length)
       expect(texts).toEqual(expect.arrayContaining(seen))
-    }, 60_000)
+    })
 
     it("is found again by Wire's client", async () => {
       const alice = await person('alice', { kind: 'core' })
@@ -165,6 +165,6 @@ inBothShapesOf(
           : ['defect', 'missed', 'signed-out'].includes(event.kind)
       for (const { client } of [alice, bob]) expect(client.events.seen(isTrouble)).toEqual([])
       expect(bob.texts(room)).toEqual(['before', 'after'])
-    }, 60_000)
+    })
   },
 )

@@ -22,9 +22,12 @@ export interface Stage<Server extends Backend = Backend> {
 
 type Backends<Server> = Readonly<Record<Shape, () => Promise<Server & AsyncDisposable>>>
 
+/** Next to nothing: hundreds of people register. The processes of the other shape take it in full. */
+const passwordCost = { memoryKib: 8, passes: 1, lanes: 1 }
+
 /** A server of each file's own in one process, and the processes that all files share. */
 const usualBackends: Backends<Backend> = {
-  embedded: () => startTestServer(settings),
+  embedded: () => startTestServer(settings, { passwordCost }),
   split: findSplit,
 }
 

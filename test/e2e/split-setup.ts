@@ -20,7 +20,7 @@ declare module 'vitest' {
 /** One process per service for all scenarios together: starting them takes longer than most. */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   try {
-    const split = await startSplitProcesses(settings)
+    const split = await startSplitProcesses(settings, { isChecked: true })
     const { url, ws, mailboxUrl } = split
     project.provide('split', { url, ws, mailboxUrl })
     return async () => split[Symbol.asyncDispose]()

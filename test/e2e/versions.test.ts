@@ -425,5 +425,5 @@ describe.each(versions)('version %i', (version) => {
       (operation) => !sightings.succeeded.has(operation) && !isYetToSucceed(operation),
     )
     expect(missing).toEqual([])
-  }, 60_000)
+  })
 })

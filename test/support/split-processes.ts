@@ -14,8 +14,12 @@ export interface SplitProcesses extends AsyncDisposable {
   restart(service: (typeof serviceNames)[number]): Promise<void>
 }
 
+const checking = ['--import', './test/conformance/preload.ts']
+
+/** With `isChecked`, replies are held against the shapes of their API version, as in one process. */
 export async function startSplitProcesses(
   config: Readonly<Record<string, unknown>> = {},
+  { isChecked = false } = {},
 ): Promise<SplitProcesses> {
   const data = await mkdtemp(join(tmpdir(), 'tricord-split-'))
   const listen = await freePorts(serviceNames.length)
@@ -35,6 +39,7 @@ export async function startSplitProcesses(
       data,
       ports: portsOf(index),
       config: { ...config, registry: { kind: 'static', instances } },
+      nodeOptions: isChecked && serviceNames[index] === 'nginz' ? checking : [],
       args: ['--only', serviceNames[index] ?? ''],
     })
   const started = await Promise.all(serviceNames.map((_, index) => start(index)))

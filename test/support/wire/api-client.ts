@@ -61,7 +61,7 @@ export interface FreshApiClient extends AsyncDisposable {
   ): ReturnType<APIClient['api']['conversation']['postOTRMessage']>
 }
 
-const DEFAULT_TIMEOUT_MS = 5_000
+const DEFAULT_TIMEOUT_MS = 20_000
 const require = createRequire(import.meta.url)
 
 /**

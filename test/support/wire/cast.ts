@@ -105,7 +105,7 @@ export interface Cast extends AsyncDisposable {
 }
 
 const PASSWORD = 'correct horse battery'
-const DEFAULT_TIMEOUT_MS = 10_000
+const DEFAULT_TIMEOUT_MS = 20_000
 const NEWEST_VERSION = 15
 const OLDEST_VERSION = 8
 

@@ -58,7 +58,7 @@ export class CoreCallError extends Error {
   }
 }
 
-const DEFAULT_TIMEOUT_MS = 10_000
+const DEFAULT_TIMEOUT_MS = 20_000
 const KEPT_LOG_CHARACTERS = 20_000
 
 // A record rather than a list, so that the compiler finds a call that is missing here.

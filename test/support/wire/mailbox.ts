@@ -30,7 +30,7 @@ export interface Secret {
   readonly code: string
 }
 
-const DEFAULT_TIMEOUT_MS = 5_000
+const DEFAULT_TIMEOUT_MS = 20_000
 const POLL_MS = 20
 
 export function mailHeader(mail: Mail, name: string): string | undefined {

@@ -90,7 +90,7 @@ export class UpgradeRefused extends Error {
   }
 }
 
-const DEFAULT_TIMEOUT_MS = 5_000
+const DEFAULT_TIMEOUT_MS = 20_000
 
 interface RawFrames {
   readonly socket: WebSocket
