@@ -176,6 +176,40 @@ describe('erasing', () => {
     expect((await fetchPage(gundeck, bob, { since: a })).notifications).toEqual([])
   })
 
+  it('is made up for when its client comes back after a kill', async () => {
+    const killed = await startTestGundeck()
+    const bob = newUser()
+    const phone = await openClient(killed, bob, true)
+    const [a] = await sendAll(killed, bob, ['a'])
+    if (!a) throw new Error('one was sent')
+    await acknowledge(killed, bob, phone, a)
+    await killed.stop()
+    const gundeck = await killed.restart()
+    await gundeck.clock.advance(2000)
+    expect(await textsOf(gundeck, bob)).toEqual(['a'])
+    await queueOf(gundeck, bob, phone)
+    await gundeck.clock.advance(2000)
+    await settle()
+    expect(await textsOf(gundeck, bob)).toEqual([])
+  })
+
+  it('is tried again when the store was not able to', async () => {
+    const gundeck = await startTestGundeck()
+    const bob = newUser()
+    const phone = await openClient(gundeck, bob, true)
+    const [a] = await sendAll(gundeck, bob, ['a'])
+    if (!a) throw new Error('one was sent')
+    await acknowledge(gundeck, bob, phone, a)
+    gundeck.store.fault = () => 'refused'
+    await gundeck.clock.advance(2000)
+    await settle()
+    expect(await textsOf(gundeck, bob)).toEqual(['a'])
+    gundeck.store.fault = () => undefined
+    await gundeck.clock.advance(2000)
+    await settle()
+    expect(await textsOf(gundeck, bob)).toEqual([])
+  })
+
   it('leaves everything to those who do not acknowledge', async () => {
     const gundeck = await startTestGundeck()
     const bob = newUser()

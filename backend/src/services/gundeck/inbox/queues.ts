@@ -98,6 +98,10 @@ export function createQueues(deps: {
       { client, isAcknowledging: true, cursor, acknowledged },
       writtenAtMicros(),
     )
+    planErasing(user)
+  }
+
+  function planErasing(user: UserId): void {
     if (erasing.size < largestErasing) erasing.set(user, erased.get(user))
   }
 
@@ -135,6 +139,8 @@ export function createQueues(deps: {
       if (found === undefined || !found.isAcknowledging || found.cursor === undefined) {
         return undefined
       }
+      // An earlier process may have ended between an acknowledgement and the erasing.
+      if (!erased.has(user)) planErasing(user)
       const { cursor, acknowledged } = found
       const cursorMs = msOfTicks(ticksOf(cursor) ?? 0n)
       const nowMs = clock.nowMs()
@@ -165,7 +171,10 @@ export function createQueues(deps: {
             try {
               await erase(user, after)
             } catch (error) {
-              log.warn({ err: error }, 'acknowledged rows not erased')
+              log.warn({ err: error }, 'acknowledged rows not erased, trying again')
+              if (!erasing.has(user)) erasing.set(user, after)
+              // The store has a trouble that the other users would meet too.
+              break
             }
           }
         }
