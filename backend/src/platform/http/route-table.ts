@@ -63,14 +63,11 @@ export class RouteTable<R extends Versioned> {
 
   find(method: string, path: string): Match<R> {
     const match = prefix.exec(path)
-    const isInternal = path.startsWith('/i/')
     const version = match === null ? undefined : Number(match[1])
     if (version !== undefined && (version < oldestVersion || version > newestVersion)) {
       return { kind: 'unsupported-version' }
     }
     const bare = match === null ? path : path.slice(match[0].length) || '/'
-    // `/v9/i/...` must not reach an internal path.
-    if (match !== null && bare.startsWith('/i/')) return { kind: 'not-found' }
     // What answers GET answers HEAD, without its content (RFC 9110 §9.3.2).
     const found =
       this.#find(method as HTTPMethod, bare) ??
@@ -81,6 +78,9 @@ export class RouteTable<R extends Versioned> {
       )
       return { kind: isOtherMethod ? 'method-not-allowed' : 'not-found' }
     }
+    const isInternal = found.candidates[0]?.endpoint.path.startsWith('/i/') === true
+    // Neither `/v9/i/...` nor `/%69/...`, which might get past whoever guards the one true path.
+    if (isInternal && !path.startsWith('/i/')) return { kind: 'not-found' }
     for (const route of found.candidates) {
       const { versions, isUnprefixed } = route.endpoint
       if (version === undefined) {
