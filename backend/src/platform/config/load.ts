@@ -27,7 +27,12 @@ export async function readYaml(path: string | undefined): Promise<unknown> {
       document.errors.map((error) => error.message.split('\n')[0] ?? 'not YAML'),
     )
   }
-  return document.toJS() ?? {}
+  try {
+    return document.toJS() ?? {}
+  } catch (error) {
+    // Aliases of nothing, or too many of them.
+    throw new ConfigError(path, [error instanceof Error ? error.message : String(error)])
+  }
 }
 
 /** Parses a configuration and reports all that is wrong with it at once. */
