@@ -9,7 +9,7 @@ import { tally } from './tally.ts'
 /** Long enough for the server to note what was acknowledged, if it goes on living. */
 export const settleMs = 1_000
 /** Longer than a loaded machine takes, and shorter than somebody waits. */
-const lateMs = 6_000
+const lateMs = 8_000
 
 /** Prints what a history holds, and keeps it in a file when something is wrong with it. */
 export async function judge(
