@@ -119,10 +119,9 @@ export async function startEmbedded(
 
   let isDraining = false
   const trusted = parseNetworks(config.nginz.trustedProxies)
-  const listener: RequestListener = (request, response) => void edge(request, response)
   const front = await startServer({
     ...config.listen,
-    listener: overrides.wrapListener?.(listener) ?? listener,
+    listener: overrides.wrapListener?.(edge) ?? edge,
     upgrade: createServeUpgrade({
       routes: services.flatMap(({ sockets }) => sockets),
       platform,

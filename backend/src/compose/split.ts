@@ -1,3 +1,4 @@
+import type { RequestListener } from 'node:http'
 import { join } from 'node:path'
 import { bindDomain, lockDataFolder } from '../adapters/local/data-folder.ts'
 import { localRegistry } from '../adapters/local/registry.ts'
@@ -84,7 +85,7 @@ export async function startOne(
   const trusted = parseNetworks(config.nginz.trustedProxies)
   const front = await startServer({
     ...config.listen,
-    listener: (request, response) => void listener(request, response),
+    listener,
     ...(started === undefined || started.service.sockets.length === 0
       ? {}
       : {
@@ -188,7 +189,7 @@ function edge(
   platform: Platform,
   registry: Registry,
   keys: Awaited<ReturnType<typeof loadKeys>>,
-): ReturnType<typeof createNginz> {
+): RequestListener {
   const agent = createAgent()
   const proxies = new Map(
     publicEndpoints().map(({ service }) => [

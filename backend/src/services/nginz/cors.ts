@@ -1,28 +1,25 @@
-import type { RequestHandler } from 'express'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 
-/** Answers browsers: only pages from the listed origins may call, with cookies. */
-export function cors(origins: readonly string[]): RequestHandler {
+/** Sets what browsers want to know; true when the request was a preflight, which is answered then. */
+export type AnswerBrowser = (request: IncomingMessage, response: ServerResponse) => boolean
+
+/** Only pages from the listed origins may call, with cookies. */
+export function cors(origins: readonly string[]): AnswerBrowser {
   const allowed = new Set(origins.map((origin) => new URL(origin).origin))
-  return function corsHeaders(request, response, next) {
-    response.vary('Origin')
-    const origin = request.get('origin')
-    if (origin !== undefined && allowed.has(origin)) {
-      response.set({
-        'access-control-allow-origin': origin,
-        'access-control-allow-credentials': 'true',
-        'access-control-expose-headers': 'Request-Id, Location, Replay-Nonce',
-      })
+  return function answerBrowser({ method, headers }, response) {
+    response.setHeader('vary', 'Origin')
+    if (headers.origin !== undefined && allowed.has(headers.origin)) {
+      response.setHeader('access-control-allow-origin', headers.origin)
+      response.setHeader('access-control-allow-credentials', 'true')
+      response.setHeader('access-control-expose-headers', 'Request-Id, Location, Replay-Nonce')
     }
-    const isPreflight =
-      request.method === 'OPTIONS' && request.get('access-control-request-method') !== undefined
-    if (!isPreflight) {
-      next()
-      return
-    }
-    response.set('access-control-allow-methods', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS')
-    response.set('access-control-max-age', '7200')
-    const wanted = request.get('access-control-request-headers')
-    if (wanted !== undefined) response.set('access-control-allow-headers', wanted)
-    response.status(204).end()
+    if (method !== 'OPTIONS' || headers['access-control-request-method'] === undefined) return false
+    const methods = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'
+    response.setHeader('access-control-allow-methods', methods)
+    response.setHeader('access-control-max-age', '7200')
+    const wanted = headers['access-control-request-headers']
+    if (wanted !== undefined) response.setHeader('access-control-allow-headers', wanted)
+    response.writeHead(204).end()
+    return true
   }
 }

@@ -1,9 +1,10 @@
-import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express'
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import { Router, type Request, type Response } from 'express'
 import type { EndpointDeclaration } from '../../contract/endpoint.ts'
 import { ApiError, kitErrors } from '../../contract/error.ts'
 import { clientAddress, limitKey, parseNetworks } from '../../platform/http/networks.ts'
 import { sendError } from '../../platform/http/reply.ts'
-import { identityHeaders, parseQuery, splitTarget } from '../../platform/http/request.ts'
+import { header, identityHeaders, parseQuery, splitTarget } from '../../platform/http/request.ts'
 import { RouteTable } from '../../platform/http/route-table.ts'
 import type { Serve } from '../../platform/http/serve.ts'
 import type { Platform } from '../../platform/service.ts'
@@ -31,10 +32,11 @@ export interface NginzDeps {
  * The edge: finds the endpoint, checks the token, counts the request, says to the service who is
  * asking, and streams the body on unread.
  */
-export function createNginz(deps: NginzDeps): Express {
+export function createNginz(deps: NginzDeps): RequestListener {
   const { config, platform } = deps
   const trusted = parseNetworks(config.trustedProxies)
   const exempt = parseNetworks(config.limits.exempt)
+  const answerBrowser = cors(config.origins)
   const limits = createLimits(config.limits, platform.clock)
   const table = new RouteTable(
     deps.endpoints
@@ -42,10 +44,11 @@ export function createNginz(deps: NginzDeps): Express {
       .map((route) => ({ ...route, method: route.endpoint.method })),
   )
 
-  const identify: RequestHandler = (request, response, next) => {
+  /** Gives the request its id and the caller's address, and returns the address. */
+  function identify(request: IncomingMessage, response: ServerResponse): string {
     const address = clientAddress(
       request.socket.remoteAddress ?? '',
-      request.get('x-forwarded-for'),
+      header(request, 'x-forwarded-for'),
       trusted,
     )
     // Only we say who is asking.
@@ -56,15 +59,16 @@ export function createNginz(deps: NginzDeps): Express {
     request.headers[identityHeaders.requestId] = requestId
     request.headers[identityHeaders.address] = address
     response.setHeader('request-id', requestId)
-    next()
+    return address
   }
 
-  const admit: RequestHandler = async (request, response) => {
-    const { path, query } = splitTarget(request.url)
-    const match = table.find(request.method, path)
+  async function admit(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const address = identify(request, response)
+    if (answerBrowser(request, response)) return
+    const { path, query } = splitTarget(request.url ?? '/')
+    const match = table.find(request.method ?? 'GET', path)
     if (match.kind !== 'found') throw new ApiError(routeErrors[match.kind])
     const { service, endpoint } = match.route
-    const address = request.headers[identityHeaders.address] as string
     const user =
       endpoint.auth === 'user' ? authenticate(deps.tokens, request.headers, query) : undefined
 
@@ -78,19 +82,21 @@ export function createNginz(deps: NginzDeps): Express {
     await deps.forward(service)(request, response)
   }
 
-  const refuse: ErrorRequestHandler = (error, request, response, _next) => {
+  function refuse(error: unknown, request: IncomingMessage, response: ServerResponse): void {
     const sent = sendError(response, error)
     if (sent.declaration.status === 500) {
       const requestId = request.headers[identityHeaders.requestId]
-      platform.log.error({ requestId, err: error as unknown }, 'request failed')
+      platform.log.error({ requestId, err: error }, 'request failed')
     }
   }
 
-  const app = express()
-  app.disable('x-powered-by')
-  app.disable('etag')
-  app.use(identify, cors(config.origins), admit, refuse)
-  return app
+  // Express's router without its application, and one function on the way: changing the prototypes
+  // of each request and reply, and walking over more of them, cost a send 8 %.
+  const router = Router().use(admit)
+  return (request, response) =>
+    router(request as Request, response as Response, (error: unknown) =>
+      refuse(error, request, response),
+    )
 }
 
 const routeErrors = {
