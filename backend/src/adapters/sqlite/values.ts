@@ -3,7 +3,22 @@ import type { ColumnType } from '../../ports/wide-column.ts'
 /** What SQLite stores: `uuid`, `timeuuid` and `blob` are blobs, numbers of all kinds are integers. */
 export type SqlValue = null | number | bigint | string | Uint8Array
 
-const uuidText = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
+/** Where the pairs of hex digits stand in the text of a UUID, in the order of the stored bytes. */
+const uuidPairs = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34]
+/**
+ * A version 1 UUID has the low bits of its time first (RFC 9562 §5.1). Stored with the high bits
+ * first, ids sort by time, as version 6 does.
+ */
+const timeUuidPairs = [14, 16, 9, 11, 0, 2, 4, 6, 19, 21, 24, 26, 28, 30, 32, 34]
+const noDigit = 16
+/** The value of each hex digit by its character code. */
+const digitOfCode = new Uint8Array(128).fill(noDigit)
+for (let digit = 0; digit < 16; digit += 1) {
+  const text = digit.toString(16)
+  digitOfCode[text.charCodeAt(0)] = digit
+  digitOfCode[text.toUpperCase().charCodeAt(0)] = digit
+}
+
 const smallestLong = -(2n ** 63n)
 const largestLong = 2n ** 63n - 1n
 
@@ -13,14 +28,16 @@ export function encodeValue(type: ColumnType, value: unknown): SqlValue {
     case 'text':
       if (typeof value === 'string') return value
       break
-    case 'uuid':
-      if (typeof value === 'string' && uuidText.test(value)) return uuidBytes(value)
+    case 'uuid': {
+      const bytes = typeof value === 'string' && readUuid(value, uuidPairs)
+      if (bytes) return bytes
       break
-    case 'timeuuid':
-      if (typeof value === 'string' && uuidText.test(value) && value[14] === '1') {
-        return timeFirst(uuidBytes(value))
-      }
+    }
+    case 'timeuuid': {
+      const bytes = typeof value === 'string' && readUuid(value, timeUuidPairs)
+      if (bytes && (bytes[0] ?? 0) >>> 4 === 1) return bytes
       break
+    }
     case 'int':
       if (typeof value === 'number' && (value | 0) === value) return value
       break
@@ -63,8 +80,20 @@ export function decodeValue(type: ColumnType, value: Exclude<SqlValue, null>): u
   }
 }
 
-function uuidBytes(text: string): Buffer {
-  return Buffer.from(text.replaceAll('-', ''), 'hex')
+/** Undefined for a text that is no UUID. Every row that is written has several. */
+function readUuid(text: string, pairs: readonly number[]): Uint8Array | undefined {
+  if (text.length !== 36) return undefined
+  for (const at of [8, 13, 18, 23]) if (text[at] !== '-') return undefined
+  const bytes = new Uint8Array(16)
+  let index = 0
+  for (const at of pairs) {
+    const high = digitOfCode[text.charCodeAt(at)] ?? noDigit
+    const low = digitOfCode[text.charCodeAt(at + 1)] ?? noDigit
+    if (high === noDigit || low === noDigit) return undefined
+    bytes[index] = (high << 4) | low
+    index += 1
+  }
+  return bytes
 }
 
 function formatUuid(bytes: Uint8Array): string {
@@ -73,14 +102,7 @@ function formatUuid(bytes: Uint8Array): string {
   return `${parts.join('-')}-${hex.slice(20)}`
 }
 
-/**
- * A version 1 UUID has the low bits of its time first (RFC 9562 §5.1). Stored with the high bits
- * first, ids sort by time, as version 6 does.
- */
-function timeFirst(id: Buffer): Buffer {
-  return Buffer.concat([id.subarray(6, 8), id.subarray(4, 6), id.subarray(0, 4), id.subarray(8)])
-}
-
+/** Back in the order of the text. */
 function timeLast(id: Uint8Array): Buffer {
   return Buffer.concat([id.subarray(4, 8), id.subarray(2, 4), id.subarray(0, 2), id.subarray(8)])
 }
