@@ -2,13 +2,18 @@ import { expect, it } from 'vitest'
 
 import type { Person } from '../support/wire/cast.ts'
 import type { RawClient } from '../support/wire/raw.ts'
-import type { EventsMessage } from '../support/wire/raw-socket.ts'
+import type { EventsMessage, WireEvent } from '../support/wire/raw-socket.ts'
 import { inBothShapes } from './shapes.ts'
 
 const isHandle =
   (handle: string) =>
   (event: { readonly [field: string]: unknown }): boolean =>
     event['type'] === 'user.update' && (event['user'] as { handle?: string }).handle === handle
+
+const textOf = ({ type, data }: WireEvent): string[] =>
+  type === 'conversation.otr-message-add'
+    ? [Buffer.from((data as { text: string }).text, 'base64').toString()]
+    : []
 
 function handlesIn(messages: readonly EventsMessage[]): unknown[] {
   return messages.flatMap((message) =>
@@ -77,6 +82,44 @@ inBothShapes(({ person, stranger }) => {
     expect(handlesIn(socket.messages.all)).toEqual([second, third])
     expect(socket.messages.all.at(-1)).toMatchObject({ data: { marker_id: 'here' } })
     expect(socket.faults).toEqual([])
+  })
+
+  it('begins with what is new; what was there before is still to be fetched', async () => {
+    const alice = await person('alice')
+    const bob = await person('bob')
+    const room = await alice.connectsWith(bob)
+    await alice.sends(room, 'read')
+    const { notification: since = '' } = await bob.receives('read')
+    await bob.goesOffline()
+    await alice.sends(room, 'unread')
+    const capabilities = { json: { capabilities: ['consumable-notifications'] }, expect: 200 }
+    await bob.client.request('PUT', `/clients/${bob.device}`, capabilities)
+    await alice.sends(room, 'queued')
+
+    // What Wire's clients do once, after they have declared that they acknowledge.
+    const missed = await bob.client.notifications({ since })
+    expect(missed.flatMap(({ payload }) => payload.flatMap(textOf))).toEqual(['unread', 'queued'])
+    await using socket = await bob.client.openEvents({ syncMarker: 'here', isAcknowledging: true })
+    await socket.messages.take(({ type }) => type === 'synchronization', 20_000, 'the marker')
+    const queued = socket.messages.all.flatMap((message) =>
+      message.type === 'event' ? message.data.event.payload.flatMap(textOf) : [],
+    )
+    expect(queued).toEqual(['queued'])
+  })
+
+  it("loses nothing when Wire's client begins to acknowledge", async () => {
+    const alice = await person('alice', { kind: 'core' })
+    const bob = await person('bob', { kind: 'core' })
+    const room = await alice.connectsWith(bob)
+    await alice.sends(room, 'live')
+    await bob.receives('live')
+    await bob.goesOffline()
+    await alice.sends(room, 'while away')
+    await bob.client.listen({ useLegacy: false })
+    await bob.receives('while away')
+    await alice.sends(room, 'queued')
+    await bob.receives('queued')
+    expect(bob.texts(room)).toEqual(['live', 'while away', 'queued'])
   })
 
   it('closes on an acknowledgement of what it never sent', async () => {

@@ -176,6 +176,29 @@ describe('erasing', () => {
     expect((await fetchPage(gundeck, bob, { since: a })).notifications).toEqual([])
   })
 
+  it('spares what a client has to fetch from before its queue, until it has moved on', async () => {
+    const gundeck = await startTestGundeck()
+    const bob = newUser()
+    const phone = await openClient(gundeck, bob, false)
+    const laptop = await openClient(gundeck, bob, false)
+    const [a] = await sendAll(gundeck, bob, ['a', 'b'])
+    if (!a) throw new Error('two were sent')
+    const params = { user: bob, client: phone }
+    await gundeck.client.openClientInbox({ params, body: { isAcknowledging: true } })
+    await gundeck.client.closeClientInbox({ params: { user: bob, client: laptop } })
+    await gundeck.clock.advance(2000)
+    await settle()
+    const page = await fetchPage(gundeck, bob, { client: phone, since: a })
+    expect(page.notifications).toHaveLength(1)
+
+    const [, , c] = await sendAll(gundeck, bob, ['c'])
+    if (!c) throw new Error('three were sent')
+    await acknowledge(gundeck, bob, phone, c)
+    await gundeck.clock.advance(2000)
+    await settle()
+    expect(await textsOf(gundeck, bob)).toEqual([])
+  })
+
   it('is made up for when its client comes back after a kill', async () => {
     const killed = await startTestGundeck()
     const bob = newUser()

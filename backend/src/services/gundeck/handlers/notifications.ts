@@ -6,8 +6,9 @@ import type { notificationsApi } from '../../../contract/gundeck/notifications.t
 import { formatTimestamp } from '../../../contract/ids.ts'
 import type { NotificationId, UserId } from '../../../contract/ids.ts'
 import type { Clock } from '../../../platform/clock.ts'
-import { compareTimeUuid, msOfTicks, ticksOf } from '../../../platform/time-uuid.ts'
+import { msOfTicks, ticksOf } from '../../../platform/time-uuid.ts'
 import type { InboxReader } from '../inbox/reader.ts'
+import { acknowledgedBy, unseenAfter } from '../rules/acknowledged.ts'
 import type { NotificationIds } from '../rules/notification-id.ts'
 import type { CursorStore } from '../store/cursors.ts'
 import { rowTtlSeconds } from '../store/notifications.ts'
@@ -40,11 +41,11 @@ export function notificationHandlers(deps: {
         throw new ApiError(notificationErrors.notFound)
       }
       // What a client has acknowledged is gone for it, even while others have yet to see it.
-      const seen = client === undefined ? undefined : await cursors.get(user, client)
+      const seen = client === undefined ? undefined : (await cursors.get(user, client))?.seen
       const { rows, hasMore } = await reader.page(user, {
-        after: later(query.since, seen?.cursor),
+        after: seen ? unseenAfter(seen, query.since) : query.since,
         client,
-        except: new Set(seen?.acknowledged),
+        ...(seen && { isHidden: acknowledgedBy(seen) }),
         limit: query.size,
         limitBytes: pageBytes,
       })
@@ -72,11 +73,3 @@ export function notificationHandlers(deps: {
 }
 
 const rowJson = ({ id, payload }: InboxRow): string => `{"id":"${id}","payload":${payload}}`
-
-function later(
-  left: NotificationId | undefined,
-  right: NotificationId | undefined,
-): NotificationId | undefined {
-  if (left === undefined || right === undefined) return left ?? right
-  return compareTimeUuid(left, right) >= 0 ? left : right
-}

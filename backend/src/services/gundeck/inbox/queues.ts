@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import type { ClientId, NotificationId, UserId } from '../../../contract/ids.ts'
 import type { Clock } from '../../../platform/clock.ts'
 import { compareTimeUuid, msOfTicks, ticksOf, ticksOfMs } from '../../../platform/time-uuid.ts'
+import { doneUpTo } from '../rules/acknowledged.ts'
 import { hasMissed } from '../rules/missed.ts'
 import { positionAfter } from '../rules/notification-id.ts'
 import type { Cursor, CursorStore } from '../store/cursors.ts'
@@ -86,18 +87,15 @@ export function createQueues(deps: {
 
   async function acknowledgeOne(given: Acknowledgement): Promise<void> {
     const { user, client } = given
-    const before = await cursors.get(user, client)
-    if (before === undefined || !before.isAcknowledging) return
+    const before = (await cursors.get(user, client))?.seen
+    if (before === undefined) return
     let cursor = latest(before.cursor, given.cursor)
     if (given.hasSynchronised) cursor = latest(cursor, await oldestPosition(user))
     const acknowledged = [...new Set([...before.acknowledged, ...given.acknowledged])].filter(
       (id) => compareTimeUuid(id, cursor) > 0,
     )
-    await cursors.put(
-      user,
-      { client, isAcknowledging: true, cursor, acknowledged },
-      writtenAtMicros(),
-    )
+    const seen = { begin: before.begin, cursor, acknowledged }
+    await cursors.put(user, { client, seen }, writtenAtMicros())
     planErasing(user)
   }
 
@@ -119,14 +117,10 @@ export function createQueues(deps: {
     openClient: (user, client, isAcknowledging) =>
       oneAtATime(user, async () => {
         const before = await cursors.get(user, client)
-        if (before?.isAcknowledging === isAcknowledging) return
-        // Its queue begins here: what was written before was not for a client that acknowledges.
-        const cursor = isAcknowledging ? await inboxes.newPosition(user) : undefined
-        await cursors.put(
-          user,
-          { client, isAcknowledging, cursor, acknowledged: [] },
-          writtenAtMicros(),
-        )
+        if (before !== undefined && (before.seen !== undefined) === isAcknowledging) return
+        const begin = isAcknowledging ? await inboxes.newPosition(user) : undefined
+        const seen = begin && { begin, cursor: begin, acknowledged: [] }
+        await cursors.put(user, { client, seen }, writtenAtMicros())
       }),
     closeClient: (user, client) =>
       oneAtATime(user, async () => {
@@ -135,10 +129,8 @@ export function createQueues(deps: {
       }),
     closeAll: (user) => oneAtATime(user, () => cursors.removeAll(user)),
     async open(user, client) {
-      const found = await cursors.get(user, client)
-      if (found === undefined || !found.isAcknowledging || found.cursor === undefined) {
-        return undefined
-      }
+      const found = (await cursors.get(user, client))?.seen
+      if (found === undefined) return undefined
       // An earlier process may have ended between an acknowledgement and the erasing.
       if (!erased.has(user)) planErasing(user)
       const { cursor, acknowledged } = found
@@ -185,16 +177,17 @@ export function createQueues(deps: {
   }
 }
 
-/** Where erasing may go; undefined while a client does not acknowledge, whose rows go by age. */
+/** Where erasing may go; undefined while there is a client that may need what is there. */
 function slowestCursor(all: readonly Cursor[]): NotificationId | undefined {
   let slowest: NotificationId | undefined
-  for (const { isAcknowledging, cursor } of all) {
-    if (!isAcknowledging || cursor === undefined) return undefined
-    if (slowest === undefined || compareTimeUuid(cursor, slowest) < 0) slowest = cursor
+  for (const { seen } of all) {
+    const done = seen && doneUpTo(seen)
+    if (done === undefined) return undefined
+    if (slowest === undefined || compareTimeUuid(done, slowest) < 0) slowest = done
   }
   return slowest
 }
 
-function latest(left: NotificationId | undefined, right: NotificationId): NotificationId {
-  return left === undefined || compareTimeUuid(left, right) < 0 ? right : left
+function latest(left: NotificationId, right: NotificationId): NotificationId {
+  return compareTimeUuid(left, right) < 0 ? right : left
 }

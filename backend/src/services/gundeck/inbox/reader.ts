@@ -11,7 +11,7 @@ export interface PageQuery {
   /** Rows that this connection caused are left out. */
   readonly connection?: ConnectionId | undefined
   /** These are left out too. */
-  readonly except?: ReadonlySet<NotificationId>
+  readonly isHidden?: (id: NotificationId) => boolean
   readonly limit: number
   /** Of payloads; one row is given in any case. */
   readonly limitBytes: number
@@ -76,7 +76,7 @@ export function inboxReader({
   }
 
   return {
-    async page(user, { after, client, connection, except, limit, limitBytes }) {
+    async page(user, { after, client, connection, isHidden, limit, limitBytes }) {
       const rows: InboxRow[] = []
       const shared = new Map<string, string | undefined>()
       let position: NotificationId | undefined
@@ -87,9 +87,8 @@ export function inboxReader({
         reads += 1
         if (reads % readsPerTurn === 0) await new Promise(setImmediate)
         for (const row of read) {
-          const isHidden =
-            (connection !== undefined && row.origin === connection) || except?.has(row.id)
-          const shown = isHidden ? undefined : await show(row, client, shared)
+          const isOwn = connection !== undefined && row.origin === connection
+          const shown = isOwn || isHidden?.(row.id) ? undefined : await show(row, client, shared)
           if (shown !== undefined) {
             const isFull = rows.length >= limit || bytes + shown.payload.length > limitBytes
             if (rows.length > 0 && isFull) return { rows, position, hasMore: true }

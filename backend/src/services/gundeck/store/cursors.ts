@@ -1,6 +1,7 @@
 import type { ClientId, NotificationId, UserId } from '../../../contract/ids.ts'
 import { of, table } from '../../../ports/wide-column.ts'
 import type { Row, WideColumnStore } from '../../../ports/wide-column.ts'
+import type { Seen } from '../rules/acknowledged.ts'
 
 /** One row for each of a user's clients, whether it acknowledges or not. */
 export const cursorsTable = table({
@@ -9,18 +10,18 @@ export const cursorsTable = table({
   cluster: { client: of<ClientId>()('text') },
   columns: {
     isAcknowledging: 'boolean',
-    /** Everything up to here is acknowledged; of clients that acknowledge only. */
+    /** This and the following of clients that acknowledge only; see `Seen`. */
+    begin: of<NotificationId>()('timeuuid?'),
     cursor: of<NotificationId>()('timeuuid?'),
-    /** Ids beyond the cursor that are acknowledged too, joined by commas. */
+    /** Joined by commas. */
     acknowledged: 'text?',
   },
 })
 
 export interface Cursor {
   readonly client: ClientId
-  readonly isAcknowledging: boolean
-  readonly cursor: NotificationId | undefined
-  readonly acknowledged: readonly NotificationId[]
+  /** Absent while the client does not acknowledge. */
+  readonly seen: Seen | undefined
 }
 
 export interface CursorStore {
@@ -43,15 +44,16 @@ export function cursorStore(db: WideColumnStore): CursorStore {
       const row = await db.get(cursorsTable, { user, client })
       return row && fromRow(row)
     },
-    put: (user, { client, isAcknowledging, cursor, acknowledged }, writtenAtMicros) =>
+    put: (user, { client, seen }, writtenAtMicros) =>
       db.put(
         cursorsTable,
         {
           user,
           client,
-          isAcknowledging,
-          cursor,
-          acknowledged: acknowledged.length === 0 ? undefined : acknowledged.join(','),
+          isAcknowledging: seen !== undefined,
+          begin: seen?.begin,
+          cursor: seen?.cursor,
+          acknowledged: seen?.acknowledged.length ? seen.acknowledged.join(',') : undefined,
         },
         { writtenAtMicros },
       ),
@@ -61,10 +63,10 @@ export function cursorStore(db: WideColumnStore): CursorStore {
 }
 
 function fromRow(row: Row<typeof cursorsTable>): Cursor {
-  return {
-    client: row.client,
-    isAcknowledging: row.isAcknowledging,
-    cursor: row.cursor,
-    acknowledged: (row.acknowledged?.split(',') ?? []) as NotificationId[],
+  const { client, isAcknowledging, begin, cursor } = row
+  if (!isAcknowledging || begin === undefined || cursor === undefined) {
+    return { client, seen: undefined }
   }
+  const acknowledged = (row.acknowledged?.split(',') ?? []) as NotificationId[]
+  return { client, seen: { begin, cursor, acknowledged } }
 }
