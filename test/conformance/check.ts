@@ -186,6 +186,8 @@ const undocumentedLabels = [
 let labels: ReadonlySet<string> | undefined
 
 export function checkExchange(exchange: Exchange): Verdict {
+  // What browsers ask before they call belongs to no operation.
+  if (exchange.method === 'OPTIONS') return { version: oldestVersion, problems: [] }
   const match = /^\/v(\d+)(\/.*)$/.exec(exchange.path)
   const path = match?.[2] ?? exchange.path
   // Each document lists the versions of its own day; the newest one knows all of ours.
