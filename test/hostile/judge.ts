@@ -1,6 +1,8 @@
+import fc from 'fast-check'
 import type { EndpointDeclaration } from '../../backend/src/contract/endpoint.ts'
 import { ErrorBody, kitErrors } from '../../backend/src/contract/error.ts'
-import type { Answer } from './http.ts'
+import type { Answer, HostileRequest, Sender } from './http.ts'
+import { hostileRequest, type Aim } from './requests.ts'
 
 /** What would tell a stranger how the server is made, or where. */
 const internals =
@@ -49,4 +51,13 @@ function isDeclaredReply(status: number, declaration: EndpointDeclaration | unde
   if (declaration === undefined || declaration.responses[status] === undefined) return false
   // 404 and 412 may be replies and errors.
   return status < 400 || !declaration.errors.some((error) => error.status === status)
+}
+
+/** Holds when the endpoint answers every hostile request as it declares. */
+export function answersAsDeclared(aim: Aim, sender: Sender): fc.IAsyncProperty<[HostileRequest]> {
+  return fc.asyncProperty(hostileRequest(aim), async (request) => {
+    const answer = await sender.send(request)
+    const faults = faultsOf(answer, aim.declaration.method, aim.declaration)
+    if (faults.length > 0) throw new Error(faults.join('; '))
+  })
 }
