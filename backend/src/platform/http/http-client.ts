@@ -7,13 +7,7 @@ import type {
   ReplyHeaders,
   UserCaller,
 } from '../../contract/endpoint.ts'
-import {
-  ApiError,
-  ErrorBody,
-  Unavailable,
-  UnknownOutcome,
-  kitErrors,
-} from '../../contract/error.ts'
+import { ApiError, ErrorBody, Unavailable, UnknownOutcome } from '../../contract/error.ts'
 import { identityHeaders } from './request.ts'
 
 export interface HttpClientOptions {
@@ -164,11 +158,12 @@ function toError(name: string, endpoint: EndpointDeclaration, status: number, te
     body = undefined
   }
   if (status === 503 || status === 420 || status === 429) return new Unavailable(name)
-  const declared = [...endpoint.errors, ...Object.values(kitErrors)].find(
+  const declared = endpoint.errors.find(
     (known) => known.status === status && known.label === body?.label,
   )
-  if (declared === undefined || body === undefined || status >= 500) {
-    return new Error(`${name} was answered ${String(status)} ${body?.label ?? ''}`)
+  if (declared === undefined || body === undefined) {
+    // Anything else, such as 400, is our own mistake and must not pass for one of our caller.
+    return new Error(`${name} was answered ${String(status)} ${text.slice(0, 300)}`)
   }
   const { code: _code, label: _label, message, ...data } = body
   return new ApiError(declared, { message, data })
