@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { parseQuery, splitTarget } from '../../platform/http/request.ts'
 import type { KeptMail, Mailbox } from './mailbox.ts'
 
 /**
@@ -11,19 +12,19 @@ export function serveMailbox(
   request: IncomingMessage,
   response: ServerResponse,
 ): boolean {
-  const url = new URL(request.url ?? '/', 'http://mailbox')
-  if (request.method === 'GET' && url.pathname === '/') {
+  const { path, query } = splitTarget(request.url ?? '/')
+  if (request.method === 'GET' && path === '/') {
     send(response, 200, 'text/html; charset=utf-8', listPage(mailbox.list().toReversed()))
     return true
   }
-  const mail = mailbox.list().find(({ id }) => url.pathname === `/mails/${id}`)
+  const mail = mailbox.list().find(({ id }) => path === `/mails/${id}`)
   if (request.method === 'GET' && mail !== undefined) {
     send(response, 200, 'text/html; charset=utf-8', mailPage(mail))
     return true
   }
-  if (url.pathname !== '/mails') return false
+  if (path !== '/mails') return false
   if (request.method === 'GET') {
-    const mails = mailbox.list(url.searchParams.get('to') ?? undefined)
+    const mails = mailbox.list(parseQuery(query)['to'])
     send(response, 200, 'application/json', JSON.stringify({ mails }))
     return true
   }

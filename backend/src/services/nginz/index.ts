@@ -59,6 +59,8 @@ export function createNginz(deps: NginzDeps): RequestListener {
     request.headers[identityHeaders.requestId] = requestId
     request.headers[identityHeaders.address] = address
     response.setHeader('request-id', requestId)
+    // What users store comes back to others: no browser shall take it for a page.
+    response.setHeader('x-content-type-options', 'nosniff')
     return address
   }
 
@@ -95,7 +97,8 @@ export function createNginz(deps: NginzDeps): RequestListener {
   const router = Router().use(admit)
   return (request, response) =>
     router(request as Request, response as Response, (error: unknown) =>
-      refuse(error, request, response),
+      // Without an error: a target in which the router finds no path.
+      refuse(error ?? new ApiError(kitErrors.notFound), request, response),
     )
 }
 
