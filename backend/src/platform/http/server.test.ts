@@ -72,6 +72,20 @@ const upgrade = createServeUpgrade({
       }),
       async () => (webSocket) => webSocket.close(1000),
     ),
+    socketRoute(
+      'broken',
+      socketEndpoint({
+        path: '/broken',
+        versions: since(0),
+        isUnprefixed: true,
+        summary: 'A socket that nobody can use',
+        query: z.object({}),
+        errors: [],
+      }),
+      async () => () => {
+        throw new Error('a defect')
+      },
+    ),
   ],
   platform: { log: pino({ level: 'silent' }), clock: systemClock(), ids: systemIds() },
   addressOf: () => '',
@@ -226,6 +240,12 @@ describe('an upgrade', () => {
       expect(reply, text).toMatch(new RegExp(`^HTTP/1\\.1 ${String(status)} `))
       expect(bodyOf(reply), text).toMatchObject({ code: status })
     }
+  })
+
+  it('whose socket cannot be used ends the socket, not the process', async () => {
+    const { port } = await start({ upgrade })
+    expect(await say(port, upgradeRequest('/broken')).ended).toMatch(/^HTTP\/1\.1 101 /)
+    expect(await say(port, upgradeRequest('/nothing')).ended).toMatch(/^HTTP\/1\.1 404 /)
   })
 
   it('to anything but a WebSocket is not taken up: the request is answered as it is', async () => {

@@ -36,18 +36,25 @@ export function createServeUpgrade(options: {
     const ignore = (): void => undefined
     socket.on('error', ignore)
     const requestId = ids.uuid()
-    open(request, requestId).then(
-      (accept) => {
-        if (socket.destroyed) return
-        socket.off('error', ignore)
-        handshake.handleUpgrade(request, socket, head, accept)
-      },
-      (error: unknown) => {
-        const known = toApiError(error)
-        if (known.declaration.status === 500) log.error({ requestId, err: error }, 'upgrade failed')
-        refuseOn(socket, known)
-      },
-    )
+    open(request, requestId)
+      .then(
+        (accept) => {
+          if (socket.destroyed) return
+          socket.off('error', ignore)
+          handshake.handleUpgrade(request, socket, head, accept)
+        },
+        (error: unknown) => {
+          const known = toApiError(error)
+          if (known.declaration.status === 500) {
+            log.error({ requestId, err: error }, 'upgrade failed')
+          }
+          refuseOn(socket, known)
+        },
+      )
+      .catch((error: unknown) => {
+        log.error({ requestId, err: error }, 'socket failed as it opened')
+        socket.destroy()
+      })
   }
 
   async function open(
