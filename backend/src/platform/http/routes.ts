@@ -41,11 +41,12 @@ export interface SocketRequest<D extends SocketDeclaration> {
 
 /**
  * Called before the upgrade is answered: throws an `ApiError` to refuse it, or returns what to do
- * with the socket once it is open.
+ * with the socket once it is open. That is called in any case: without a socket when the client has
+ * gone meanwhile.
  */
 export type SocketHandler<D extends SocketDeclaration> = (
   input: SocketRequest<D>,
-) => Promise<(socket: WebSocket) => void>
+) => Promise<(socket: WebSocket | undefined) => void>
 
 export interface SocketRoute {
   readonly name: string

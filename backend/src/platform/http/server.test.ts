@@ -58,6 +58,10 @@ function say(port: number, ...texts: readonly string[]): Conversation {
 
 const bodyOf = (reply: string): unknown => JSON.parse(reply.slice(reply.indexOf('\r\n\r\n') + 4))
 
+/** Sockets that a handler has prepared for: it is asked, then waits to be let on. */
+const slow = { asked: Promise.withResolvers<void>(), goOn: Promise.withResolvers<void>() }
+const outcomes: string[] = []
+
 const upgrade = createServeUpgrade({
   routes: [
     socketRoute(
@@ -70,7 +74,23 @@ const upgrade = createServeUpgrade({
         query: z.object({}),
         errors: [],
       }),
-      async () => (webSocket) => webSocket.close(1000),
+      async () => (webSocket) => webSocket?.close(1000),
+    ),
+    socketRoute(
+      'slow',
+      socketEndpoint({
+        path: '/slow',
+        versions: since(0),
+        isUnprefixed: true,
+        summary: 'A socket that takes its time',
+        query: z.object({}),
+        errors: [],
+      }),
+      async () => {
+        slow.asked.resolve()
+        await slow.goOn.promise
+        return (webSocket) => void outcomes.push(webSocket === undefined ? 'gone' : 'open')
+      },
     ),
     socketRoute(
       'broken',
@@ -240,6 +260,19 @@ describe('an upgrade', () => {
       expect(reply, text).toMatch(new RegExp(`^HTTP/1\\.1 ${String(status)} `))
       expect(bodyOf(reply), text).toMatchObject({ code: status })
     }
+  })
+
+  it('whose client goes away meanwhile is given up at once', async () => {
+    const { port } = await start({ upgrade })
+    const { socket } = say(port, upgradeRequest('/slow'))
+    await slow.asked.promise
+    socket.resetAndDestroy()
+    // Until the reset has come round.
+    await expect
+      .poll(async () => (await fetch(`http://127.0.0.1:${String(port)}/`)).status)
+      .toBe(200)
+    slow.goOn.resolve()
+    await expect.poll(() => outcomes).toEqual(['gone'])
   })
 
   it('whose socket cannot be used ends the socket, not the process', async () => {

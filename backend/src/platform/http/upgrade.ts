@@ -39,9 +39,15 @@ export function createServeUpgrade(options: {
     open(request, requestId)
       .then(
         (accept) => {
-          if (socket.destroyed) return
-          socket.off('error', ignore)
-          handshake.handleUpgrade(request, socket, head, accept)
+          let isOpen = false
+          if (!socket.destroyed) {
+            socket.off('error', ignore)
+            handshake.handleUpgrade(request, socket, head, (webSocket) => {
+              isOpen = true
+              accept(webSocket)
+            })
+          }
+          if (!isOpen) accept(undefined)
         },
         (error: unknown) => {
           const known = toApiError(error)

@@ -37,7 +37,7 @@ export interface CannonDeps {
   readonly presence?: PresenceStore
 }
 
-type Opened = (webSocket: WebSocket) => void
+type Opened = (webSocket: WebSocket | undefined) => void
 
 /** Reads of sockets that catch up, at the same time. */
 const readsAtOnce = 64

@@ -58,6 +58,14 @@ it('gives its attachment up when the upgrade is never finished', async () => {
   expect(detached).toEqual([1])
 })
 
+it('gives its attachment up when the client has gone before the upgrade', async () => {
+  const { socket, detached, closed } = stage()
+  await socket.attach()
+  socket.opened(undefined)
+  expect(closed).toEqual([socket])
+  expect(detached).toEqual([1])
+})
+
 it('gives an attachment up when a delivery is missing, for the store has it', async () => {
   const { socket, detached } = stage()
   await socket.attach()

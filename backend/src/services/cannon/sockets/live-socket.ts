@@ -128,8 +128,12 @@ export class LiveSocket implements Attachable, ConnectionListener, WheelItem {
     return position
   }
 
-  /** The handshake is done. */
-  opened(webSocket: WebSocket): void {
+  /** The handshake is done; without a socket, because the client has gone. */
+  opened(webSocket: WebSocket | undefined): void {
+    if (webSocket === undefined) {
+      this.onClosed()
+      return
+    }
     if (this.#state === 'closed') {
       webSocket.terminate()
       return
