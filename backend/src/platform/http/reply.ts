@@ -114,12 +114,17 @@ export function toApiError(error: unknown): ApiError {
   return new ApiError(kitErrors.defect, { cause: error })
 }
 
+/** More than any path of ours needs; names of members come from the caller. */
+const longestSentence = 300
+
 /** The first problem of a failed parse, with its path, as a sentence. */
 export function describe(error: z.ZodError): string {
   const issue = error.issues[0]
   if (issue === undefined) return 'not valid'
   const path = issue.path.map(String).join('.')
-  return path === '' ? issue.message : `${path}: ${issue.message}`
+  const sentence = path === '' ? issue.message : `${path}: ${issue.message}`
+  if (sentence.length <= longestSentence) return sentence
+  return `${sentence.slice(0, longestSentence).toWellFormed()}...`
 }
 
 function setHeaders(response: ServerResponse, headers: ReplyHeaders | undefined): void {
