@@ -1,6 +1,7 @@
 import { appendFileSync, mkdirSync } from 'node:fs'
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import { join } from 'node:path'
+import { splitTarget } from '../../backend/src/platform/http/request.ts'
 import { checkExchange } from './check.ts'
 
 /** Where the processes of one test run leave what they saw; `report.ts` reads it. */
@@ -29,7 +30,7 @@ export function recordConformance(listener: RequestListener): RequestListener {
 }
 
 function listenIn(request: IncomingMessage, response: ServerResponse): void {
-  const path = (request.url ?? '/').split('?')[0] ?? '/'
+  const { path } = splitTarget(request.url ?? '/')
   const chunks: Buffer[] = []
   let sizeBytes = 0
   const keep = (chunk: unknown): void => {
