@@ -29,8 +29,8 @@ export interface Sender extends AsyncDisposable {
 const patienceMs = 20_000
 
 /** Sends over connections that are used again, so that what one request leaves behind hits the next. */
-export function senderTo(url: string): Sender {
-  const agent = new Agent({ keepAlive: true, maxSockets: 4 })
+export function senderTo(url: string, { connections = 4 } = {}): Sender {
+  const agent = new Agent({ keepAlive: true, maxSockets: connections })
   const { hostname, port } = new URL(url)
 
   return {
