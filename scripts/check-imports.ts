@@ -47,7 +47,7 @@ function problemOf(file: string, target: string): string | undefined {
   if (!path.startsWith(root)) return 'an import leaves the backend'
   if (!path.endsWith('.ts')) return 'an import carries its .ts'
   const to = layerOf(path)
-  if (to === undefined) return `only main.ts stands above the layers`
+  if (to === undefined) return `only main.mjs stands above the layers`
   if (from !== to) {
     return mayImport[from].includes(to) ? undefined : `${from} must not import ${to}`
   }

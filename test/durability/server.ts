@@ -1,4 +1,4 @@
-// The server as `main.ts` runs it, in one process, with a clock that is wrong or jumps between right
+// The server as `main.mjs` runs it, in one process, with a clock that is wrong or jumps between right
 // and wrong, and an end at a chosen step: `--clock-offset-ms=MS --clock-jumps --die-at=STEP:N`, beside
 // `--config FILE`.
 import { enableCompileCache } from 'node:module'

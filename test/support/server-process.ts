@@ -97,7 +97,7 @@ export async function startServerProcess(
     [
       '--disable-warning=ExperimentalWarning',
       ...(options.nodeOptions ?? []),
-      options.entry ?? 'backend/src/main.ts',
+      options.entry ?? 'backend/src/main.mjs',
       '--config',
       file,
       ...(options.args ?? []),

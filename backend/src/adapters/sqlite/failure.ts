@@ -1,5 +1,3 @@
-import { Unavailable, UnknownOutcome } from '../../contract/error.ts'
-
 /** What went wrong with a write, as plain data that crosses threads. */
 export interface Failure {
   /**
@@ -53,25 +51,6 @@ export function commitFailure(error: unknown, step: 'before' | 'during' | 'after
   if (damages.has(code)) return { kind: 'damaged', message }
   const isUnknown = step === 'after' || (step === 'during' && (!condition || code === ioError))
   return { kind: isUnknown ? 'unknown-outcome' : 'unavailable', message }
-}
-
-export function errorOf({ kind, message }: Failure): Error {
-  switch (kind) {
-    case 'refused':
-      return new TypeError(`the write was refused: ${message}`)
-    case 'unavailable':
-    case 'damaged':
-      return new Unavailable(`nothing was written: ${message}`)
-    case 'unknown-outcome':
-      return new UnknownOutcome(`the write may be lost: ${message}`)
-  }
-}
-
-/** The error of a read: the machine's troubles become `Unavailable`. */
-export function readError(error: unknown): unknown {
-  if (!isCondition(error)) return error
-  const { message } = commitFailure(error, 'before')
-  return new Unavailable(`nothing was read: ${message}`, { cause: error })
 }
 
 export const isDamage = (error: unknown): boolean => damages.has(primaryCodeOf(error))

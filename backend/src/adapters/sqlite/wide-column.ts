@@ -8,7 +8,8 @@ import type {
   Row,
   WideColumnStore,
 } from '../../ports/wide-column.ts'
-import { isDamage, readError } from './failure.ts'
+import { isDamage } from './failure.ts'
+import { readError } from './failure-error.ts'
 import type { CommitHooks } from './group-commit.ts'
 import { tableStatements } from './statements.ts'
 import type { PageStatement, Statement, TableStatements } from './statements.ts'

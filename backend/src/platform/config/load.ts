@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises'
-import { parseDocument } from 'yaml'
 import type { z } from 'zod'
 
 /** The configuration is wrong; the message lists every problem with its path. */
@@ -20,6 +19,7 @@ export async function readYaml(path: string | undefined): Promise<unknown> {
     const reason = error instanceof Error ? error.message : String(error)
     throw new ConfigError(path, [`cannot be read: ${reason}`])
   }
+  const { parseDocument } = await import('yaml')
   const document = parseDocument(text, { uniqueKeys: true })
   if (document.errors.length > 0) {
     throw new ConfigError(
