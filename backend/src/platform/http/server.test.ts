@@ -208,6 +208,28 @@ describe('the end of the server', () => {
   })
 })
 
+describe('a client that asks without waiting for answers', () => {
+  it('is cut off before its requests take all the memory', async () => {
+    let asked = 0
+    const { port } = await start({
+      listener: () => {
+        asked += 1
+      },
+    })
+    const requests = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(5_000)
+    const { ended } = say(port, requests)
+    expect(await ended).toBe('')
+    expect(asked).toBeLessThanOrEqual(100)
+  })
+
+  it('may ask for a little ahead', async () => {
+    const { port } = await start()
+    const { socket, ended } = say(port, 'GET / HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(90))
+    socket.end()
+    expect((await ended).match(/HTTP\/1\.1 200/g)?.length).toBe(90)
+  })
+})
+
 describe('a slow client', () => {
   it('is sent away when its request line and headers do not arrive in time', async () => {
     const { port } = await start({ timeouts: { headersMs: 150 } })

@@ -1,5 +1,5 @@
 import { createServer, type RequestListener, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { ApiError, kitErrors, type ErrorDeclaration } from '../../contract/error.ts'
@@ -34,16 +34,24 @@ export interface RunningServer {
   close(graceMs: number): Promise<void>
 }
 
+/** Requests of one connection at the same time. Wire's clients and proxies wait for each answer. */
+const mostUnanswered = 100
 /** Times are checked so often. */
 const checkingMs = 5_000
 
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { headersMs = 20_000, requestMs = 60 * 60_000 } = options.timeouts ?? {}
-  const unanswered = new Set<ServerResponse>()
+  /** Of each connection. Those that wait for their turn when it breaks are told nothing. */
+  const unanswered = new Map<Socket, Set<ServerResponse>>()
   let isClosing = false
   const listener: RequestListener = (request, response) => {
-    unanswered.add(response)
-    response.once('close', () => unanswered.delete(response))
+    const waiting = unanswered.get(request.socket)
+    if (waiting === undefined || waiting.size >= mostUnanswered) {
+      request.socket.destroy()
+      return
+    }
+    waiting.add(response)
+    response.once('close', () => waiting.delete(response))
     if (isClosing) endAfter(response)
     options.listener(request, response)
   }
@@ -64,7 +72,18 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     if (isAnswering(socket)) socket.destroy()
     else refuseOn(socket, new ApiError(clientErrors.get(error.code ?? '') ?? kitErrors.badRequest))
   })
-  if (options.upgrade !== undefined) server.on('upgrade', options.upgrade)
+  server.on('connection', (socket) => {
+    unanswered.set(socket, new Set())
+    socket.once('close', () => unanswered.delete(socket))
+  })
+  const { upgrade } = options
+  if (upgrade !== undefined) {
+    server.on('upgrade', (request, socket, head) => {
+      // It has other owners now, who may not let it tell us of its end.
+      unanswered.delete(request.socket)
+      upgrade(request, socket, head)
+    })
+  }
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen({ host: options.host, port: options.port, backlog: 4096 }, () => {
@@ -80,7 +99,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     port,
     async close(graceMs) {
       isClosing = true
-      for (const response of unanswered) endAfter(response)
+      for (const responses of unanswered.values()) {
+        for (const response of responses) endAfter(response)
+      }
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       server.closeIdleConnections()
       await Promise.race([closed, delay(graceMs, undefined, { ref: false })])
