@@ -1,4 +1,6 @@
-import { Agent, request as httpRequest, type IncomingMessage } from 'node:http'
+import { Agent, request as httpRequest } from 'node:http'
+import type { IncomingMessage, RequestOptions } from 'node:http'
+import { urlToHttpOptions } from 'node:url'
 import { z } from 'zod'
 import type {
   Api,
@@ -30,12 +32,27 @@ export function createAgent(): Agent {
 export function httpClient<A extends Api>(api: A, options: HttpClientOptions): Client<A> {
   const agent = options.agent ?? createAgent()
   const timeoutMs = options.timeoutMs ?? 10_000
+  const targetOf = targets()
   const client: Record<string, unknown> = {}
   for (const [name, endpoint] of Object.entries(api)) {
     client[name] = (input: GivenInput) =>
-      exchange(name, endpoint, input, options.address(), agent, timeoutMs)
+      exchange(name, endpoint, input, targetOf(options.address()), agent, timeoutMs)
   }
   return client as Client<A>
+}
+
+/** What `node:http` wants to know of a base URL; each is taken apart once. */
+export function targets(): (address: string) => RequestOptions {
+  const known = new Map<string, RequestOptions>()
+  return (address) => {
+    let target = known.get(address)
+    if (target === undefined) {
+      const { protocol, hostname, port } = urlToHttpOptions(new URL(address))
+      target = { protocol, hostname, port }
+      known.set(address, target)
+    }
+    return target
+  }
 }
 
 interface GivenInput {
@@ -51,14 +68,13 @@ async function exchange(
   name: string,
   endpoint: EndpointDeclaration,
   input: GivenInput,
-  address: string,
+  target: RequestOptions,
   agent: Agent,
   timeoutMs: number,
 ): Promise<{ status: number; headers: ReplyHeaders; body: unknown }> {
   const { status, headers, text } = await send(
     name,
-    new URL(pathOf(endpoint, input), address),
-    endpoint.method,
+    { ...target, path: pathOf(endpoint, input), method: endpoint.method },
     headersOf(input),
     encode(endpoint, input.body),
     input.signal,
@@ -92,18 +108,17 @@ function headersOf(input: GivenInput): Record<string, string> {
   return headers
 }
 
-function encode(endpoint: EndpointDeclaration, body: unknown): Buffer | undefined {
+function encode(endpoint: EndpointDeclaration, body: unknown): string | Uint8Array | undefined {
   if (endpoint.body === undefined) return undefined
-  if (body instanceof Uint8Array) return Buffer.from(body)
-  return Buffer.from(typeof body === 'string' ? body : JSON.stringify(body))
+  // Text leaves together with the head, in one write; bytes would be a second.
+  return body instanceof Uint8Array || typeof body === 'string' ? body : JSON.stringify(body)
 }
 
 function send(
   name: string,
-  url: URL,
-  method: string,
+  options: RequestOptions,
   headers: Record<string, string>,
-  body: Buffer | undefined,
+  body: string | Uint8Array | undefined,
   signal: AbortSignal | undefined,
   agent: Agent,
   timeoutMs: number,
@@ -116,14 +131,17 @@ function send(
       reject(isSent ? new UnknownOutcome(name, { cause }) : new Unavailable(name, { cause }))
     }
     const request = httpRequest(
-      url,
       {
-        method,
+        ...options,
         agent,
         headers:
           body === undefined
             ? headers
-            : { ...headers, 'content-type': 'application/json', 'content-length': body.length },
+            : {
+                ...headers,
+                'content-type': 'application/json',
+                'content-length': Buffer.byteLength(body),
+              },
         ...(signal === undefined ? {} : { signal }),
       },
       (response: IncomingMessage) => {

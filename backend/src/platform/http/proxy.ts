@@ -1,6 +1,6 @@
 import { request as httpRequest, type Agent, type IncomingMessage } from 'node:http'
-import { urlToHttpOptions } from 'node:url'
 import { Unavailable } from '../../contract/error.ts'
+import { targets } from './http-client.ts'
 import { dropRest } from './linger.ts'
 import { sendError } from './reply.ts'
 import { splitTarget } from './request.ts'
@@ -19,10 +19,11 @@ const hopByHop = new Set([
 
 /** Streams requests to a service in another process and its replies back. */
 export function createProxy(address: () => string, agent: Agent): Serve {
+  const targetOf = targets()
   return (incoming, outgoing) =>
     new Promise((resolve) => {
       const forwarded = httpRequest({
-        ...urlToHttpOptions(new URL(address())),
+        ...targetOf(address()),
         path: pathOf(incoming),
         method: incoming.method,
         headers: headersOf(incoming),
