@@ -21,6 +21,7 @@ import { Unavailable } from '../contract/error.ts'
 import { createNginz } from '../services/nginz/index.ts'
 import type { Config, ServiceName } from './config.ts'
 import { publicEndpoints } from './embedded.ts'
+import { gatherPushes } from './gathered-pushes.ts'
 import { neighbours } from './neighbours.ts'
 import {
   createPlatform,
@@ -173,7 +174,10 @@ async function startWithStores(
       config,
       platform,
       stores,
-      neighbours: clients,
+      neighbours: {
+        ...clients,
+        gundeck: { ...clients.gundeck, ...gatherPushes(clients.gundeck, platform.clock) },
+      },
       keys,
       tokens: verifierOf(keys, platform),
       address: addressOf(registry, name),
