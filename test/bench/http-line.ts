@@ -36,6 +36,10 @@ export async function openHttpLine(url: string): Promise<HttpLine> {
   return {
     send: (request) =>
       new Promise((resolve, reject) => {
+        if (socket.destroyed) {
+          reject(new Error('the connection was closed'))
+          return
+        }
         waiting = { resolve, reject }
         socket.write(request)
       }),
