@@ -15,8 +15,15 @@ export const ticksOfMs = (ms: number): bigint => BigInt(ms) * ticksPerMs + ticks
 /** The millisecond since 1970 that holds the tick; for times from 1970 on. */
 export const msOfTicks = (ticks: bigint): number => Number((ticks - ticksAt1970) / ticksPerMs)
 
-const hexOfByte = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
-const hex = (byte: number | undefined): string => hexOfByte[(byte ?? 0) & 0xff] ?? ''
+const codeOfDigit = Buffer.from('0123456789abcdef', 'latin1')
+const dash = 0x2d
+/** Where `timeUuid` writes: put together from parts, the text would keep all of them in memory. */
+const written = Buffer.alloc(36, dash)
+
+function writeHex(at: number, byte: number | undefined): void {
+  written[at] = codeOfDigit[((byte ?? 0) >>> 4) & 0xf] ?? 0
+  written[at + 1] = codeOfDigit[(byte ?? 0) & 0xf] ?? 0
+}
 
 /** The value of each hex digit by its character code, NaN for everything else. */
 const digitOfCode = new Float64Array(128).fill(Number.NaN)
@@ -46,28 +53,18 @@ export function timeUuid(ticks: bigint, low62: Uint8Array): string {
   if (low62.length !== 8) throw new RangeError('clock sequence and node are eight bytes')
   const high = Number(ticks >> 32n)
   const low = Number(ticks & 0xffff_ffffn)
-  return (
-    hex(low >>> 24) +
-    hex(low >>> 16) +
-    hex(low >>> 8) +
-    hex(low) +
-    '-' +
-    hex(high >>> 8) +
-    hex(high) +
-    '-' +
-    hex((high >>> 24) | 0x10) +
-    hex(high >>> 16) +
-    '-' +
-    hex(((low62[0] ?? 0) & 0x3f) | 0x80) +
-    hex(low62[1]) +
-    '-' +
-    hex(low62[2]) +
-    hex(low62[3]) +
-    hex(low62[4]) +
-    hex(low62[5]) +
-    hex(low62[6]) +
-    hex(low62[7])
-  )
+  writeHex(0, low >>> 24)
+  writeHex(2, low >>> 16)
+  writeHex(4, low >>> 8)
+  writeHex(6, low)
+  writeHex(9, high >>> 8)
+  writeHex(11, high)
+  writeHex(14, (high >>> 24) | 0x10)
+  writeHex(16, high >>> 16)
+  writeHex(19, ((low62[0] ?? 0) & 0x3f) | 0x80)
+  writeHex(21, low62[1])
+  for (let index = 2; index < 8; index += 1) writeHex(20 + 2 * index, low62[index])
+  return written.toString('latin1')
 }
 
 /** The time in a version 1 UUID, in either case; undefined for any other text. */
