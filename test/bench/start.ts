@@ -20,10 +20,10 @@ export async function benchStart(): Promise<void> {
       await before.exit
     }
     for (let i = 0; i < starts; i += 1) {
-      await using cache = kind === 'first' ? await emptyCompileCache() : undefined
-      await using server = await startServerProcess(
-        before === undefined ? {} : { data: before.data },
-      )
+      await using held = new AsyncDisposableStack()
+      if (kind === 'first') held.use(await emptyCompileCache())
+      const options = before === undefined ? {} : { data: before.data }
+      const server = held.use(await startServerProcess(options))
       readyMs.push(server.readyMs)
       mebibytes.push((await residentBytes(server.pid)) / 1024 / 1024)
     }
