@@ -18,7 +18,7 @@ import { ApiError, errors } from '../../contract/error.ts'
 import { systemClock } from '../clock.ts'
 import { systemIds } from '../ids.ts'
 import { createMetrics } from '../metrics.ts'
-import { readJson } from './body.ts'
+import { readJson, type BodyTimeouts } from './body.ts'
 import { routes } from './routes.ts'
 import { createServe } from './serve.ts'
 import { startServer, type RunningServer } from './server.ts'
@@ -82,7 +82,9 @@ afterEach(async () => {
   server = undefined
 })
 
-async function start(options: { heldBytes?: number } = {}): Promise<RunningServer> {
+async function start(
+  options: { heldBytes?: number; timeouts?: BodyTimeouts } = {},
+): Promise<RunningServer> {
   const serve = createServe({
     routes: routes(api, handlers),
     platform: { log: pino({ level: 'silent' }), clock: systemClock(), ids: systemIds() },
@@ -181,6 +183,23 @@ describe('a compressed body', () => {
       nothing,
     )
     expect(reply).toMatch(/^HTTP\/1\.1 413 /)
+  })
+})
+
+describe('a body that comes drop by drop', () => {
+  it('is given up when it takes too long in all, though it never pauses', async () => {
+    const { port } = await start({ timeouts: { idleMs: 10_000, totalMs: 100 } })
+    const answer = await new Promise<string>((resolve) => {
+      const socket = connect(port, '127.0.0.1')
+      socket.write('PUT /v9/text HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n')
+      const drops = setInterval(() => socket.write(' '), 20)
+      socket.on('data', (data) => {
+        clearInterval(drops)
+        socket.destroy()
+        resolve(data.toString())
+      })
+    })
+    expect(answer).toMatch(/^HTTP\/1\.1 408 [\s\S]*request-timeout/)
   })
 })
 

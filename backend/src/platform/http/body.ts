@@ -87,17 +87,15 @@ export function readBody(
     const chunks: Buffer[] = []
     let sizeBytes = 0
     let encodedBytes = 0
-    const total = setTimeout(() => finish(new ApiError(kitErrors.timeout)), timeouts.totalMs)
-    let idle = setTimeout(() => finish(new ApiError(kitErrors.timeout)), timeouts.idleMs)
+    const startedMs = performance.now()
+    const pause = setTimeout(() => finish(new ApiError(kitErrors.timeout)), timeouts.idleMs)
 
+    // The listener for errors stays: a late one of the abandoned stream has nobody else to go to.
     const finish = (outcome: Error | Buffer): void => {
-      clearTimeout(total)
-      clearTimeout(idle)
+      clearTimeout(pause)
       request.off('data', countEncoded)
       stream.off('data', take)
       stream.off('end', end)
-      // A late error of the abandoned stream has nobody to go to.
-      stream.on('error', () => undefined)
       if (outcome instanceof Error) {
         if (stream !== request) {
           request.unpipe()
@@ -121,7 +119,9 @@ export function readBody(
         return
       }
       chunks.push(chunk)
-      idle = idle.refresh()
+      // What takes too long in all either pauses or is found here.
+      if (performance.now() - startedMs > timeouts.totalMs) finish(new ApiError(kitErrors.timeout))
+      else pause.refresh()
     }
     // Gzip can go on for ever and unpack to nothing.
     const countEncoded = (chunk: Buffer): void => {

@@ -6,7 +6,7 @@ import { msOfTicks, ticksOf, ticksOfMs } from '../../../platform/time-uuid.ts'
 import { eventTime } from '../rules/event-time.ts'
 import { positionAfter } from '../rules/notification-id.ts'
 import type { NotificationIds } from '../rules/notification-id.ts'
-import { fillTimes, visiblePayload } from '../rules/payload.ts'
+import { fillTimes, timesFrom, visiblePayload } from '../rules/payload.ts'
 import type { ClientDelivery, StoredDelivery } from '../rules/payload.ts'
 import type { NotificationRow, NotificationStore } from '../store/notifications.ts'
 import type { Append, AppendOutcome } from './append.ts'
@@ -452,9 +452,10 @@ export class Inbox {
 const notBelowZero = (ticks: bigint): bigint => (ticks < 0n ? 0n : ticks)
 
 function fillDeliveries(append: Append, timeMs: number | undefined): ClientDelivery[] {
+  const times = timeMs === undefined ? undefined : timesFrom(timeMs)
   return append.deliveries.map(({ clients, template }) => ({
     clients,
-    payload: timeMs === undefined ? template.text : fillTimes(template, timeMs),
+    payload: times === undefined ? template.text : fillTimes(template, times),
   }))
 }
 

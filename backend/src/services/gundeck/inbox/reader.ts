@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { InboxRow } from '../../../contract/gundeck/attachments.ts'
 import type { ClientId, ConnectionId, NotificationId, UserId } from '../../../contract/ids.ts'
-import { decodeTemplate, fillTimes, visiblePayload } from '../rules/payload.ts'
+import { decodeTemplate, fillTimes, timesFrom, visiblePayload } from '../rules/payload.ts'
 import type { ClientDelivery } from '../rules/payload.ts'
 import type { NotificationRow, NotificationStore } from '../store/notifications.ts'
 
@@ -68,7 +68,8 @@ export function inboxReader({
       const decoded = decodeTemplate(template)
       deliveries.push({
         clients,
-        payload: row.timeMs === undefined ? decoded.text : fillTimes(decoded, row.timeMs),
+        payload:
+          row.timeMs === undefined ? decoded.text : fillTimes(decoded, timesFrom(row.timeMs)),
       })
     }
     const payload = visiblePayload(deliveries, client)

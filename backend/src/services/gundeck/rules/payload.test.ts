@@ -8,6 +8,7 @@ import {
   encodeDeliveries,
   encodeTemplate,
   fillTimes,
+  timesFrom,
   payloadTemplate,
   visiblePayload,
 } from './payload.ts'
@@ -39,7 +40,10 @@ describe('payload text', () => {
     fc.assert(
       fc.property(fc.array(anyEvent, { minLength: 1 }), fc.nat(4e12), (events, timeMs) => {
         const template = payloadTemplate(events, true)
-        const filled = JSON.parse(fillTimes(template, timeMs)) as Record<string, unknown>[]
+        const filled = JSON.parse(fillTimes(template, timesFrom(timeMs))) as Record<
+          string,
+          unknown
+        >[]
         const expected = events.map((event, index) => ({
           ...(JSON.parse(JSON.stringify(event)) as object),
           time: new Date(timeMs + index).toISOString(),
@@ -53,7 +57,7 @@ describe('payload text', () => {
   it('keeps a time that an event brings along', () => {
     const event = { type: 'x', time: '2020-01-01T00:00:00.000Z' }
     const template = payloadTemplate([event, {}], true)
-    expect(JSON.parse(fillTimes(template, 5))).toEqual([
+    expect(JSON.parse(fillTimes(template, timesFrom(5)))).toEqual([
       event,
       { time: '1970-01-01T00:00:00.005Z' },
     ])
@@ -61,7 +65,7 @@ describe('payload text', () => {
 
   it('has no time where none was asked for', () => {
     const template = payloadTemplate([{ type: 'user.update' }], false)
-    expect(fillTimes(template, 5)).toBe('[{"type":"user.update"}]')
+    expect(fillTimes(template, timesFrom(5))).toBe('[{"type":"user.update"}]')
   })
 })
 

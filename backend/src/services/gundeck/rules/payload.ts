@@ -11,8 +11,7 @@ export interface PayloadTemplate {
   readonly timeSlots: readonly number[]
 }
 
-const timeText = (ms: number): string => formatTimestamp(ms)
-const openTime = timeText(0)
+const openTime = formatTimestamp(0)
 const beyondAscii = /[\u0080-\uffff]/
 const everyBeyondAscii = /[\u0080-\uffff]/g
 
@@ -47,15 +46,24 @@ export function payloadTemplate(
   return { text: `${text}]`, timeSlots }
 }
 
+/** The text of a time so many milliseconds after the first. */
+export type TimeTexts = (laterMs: number) => string
+
+/** Each text is made once: all devices of a user are told the same times. */
+export function timesFrom(firstMs: number): TimeTexts {
+  const texts: string[] = []
+  return (laterMs) => (texts[laterMs] ??= formatTimestamp(firstMs + laterMs))
+}
+
 /**
  * The payload with its times. Each event is a millisecond later than the one before it: the web
  * client drops an event that is not later than the last one it handled.
  */
-export function fillTimes({ text, timeSlots }: PayloadTemplate, timeMs: number): string {
+export function fillTimes({ text, timeSlots }: PayloadTemplate, times: TimeTexts): string {
   let filled = ''
   let from = 0
   for (const [index, slot] of timeSlots.entries()) {
-    filled += text.slice(from, slot) + timeText(timeMs + index)
+    filled += text.slice(from, slot) + times(index)
     from = slot + openTime.length
   }
   return filled + text.slice(from)
