@@ -31,7 +31,10 @@ export const Config = z.strictObject({
     'The backend domain: part of every id, fixed once the first user exists',
   ),
   listen: ListenAddress.prefault('127.0.0.1:8080').describe(
-    'Where clients come in: API and sockets in one process, the API alone otherwise',
+    'Where clients come in: API and sockets in one process, else the API at nginz and sockets at cannon',
+  ),
+  internalListen: ListenAddress.prefault('127.0.0.1:8082').describe(
+    'One service per process: where the other services come in. No client may reach it',
   ),
   operatorListen: ListenAddress.prefault('127.0.0.1:8081').describe(
     'Where the operator looks: status, metrics, the dev mailbox. Keep it private',
