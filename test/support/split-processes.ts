@@ -8,6 +8,7 @@ import { freeListenerPorts, startServerProcess, type ServerProcess } from './ser
 export interface SplitProcesses extends AsyncDisposable {
   readonly url: string
   readonly mailboxUrl: string
+  readonly noticeboardUrl: string
   /** Sockets go to cannon, which checks tokens itself. */
   readonly ws: string
   readonly processes: Readonly<Record<(typeof serviceNames)[number], ServerProcess>>
@@ -50,6 +51,7 @@ export async function startSplitProcesses(
     url: processes.nginz.url,
     ws: processes.cannon.url,
     mailboxUrl: processes.brig.mailboxUrl,
+    noticeboardUrl: processes.gundeck.mailboxUrl,
     processes,
     async restart(service) {
       await processes[service][Symbol.asyncDispose]()

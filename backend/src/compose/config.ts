@@ -79,8 +79,14 @@ export const Config = z.strictObject({
     .prefault({ kind: 'local' })
     .describe('Who is where: in one process, or listed here'),
   push: z
-    .discriminatedUnion('kind', [z.strictObject({ kind: z.literal('none') })])
-    .prefault({ kind: 'none' }),
+    .discriminatedUnion('kind', [
+      z.strictObject({ kind: z.literal('none') }),
+      z.strictObject({ kind: z.literal('noticeboard') }),
+    ])
+    .prefault({ kind: 'none' })
+    .describe(
+      'Waking apps that sleep: none refuses their tokens; noticeboard, for tests, takes them and shows on the operator page whom it would wake',
+    ),
   mail: z
     .discriminatedUnion('kind', [
       z.strictObject({ kind: z.literal('mailbox') }),

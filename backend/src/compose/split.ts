@@ -2,7 +2,6 @@ import type { RequestListener } from 'node:http'
 import { join } from 'node:path'
 import { bindDomain, lockDataFolder } from '../adapters/local/data-folder.ts'
 import { localRegistry } from '../adapters/local/registry.ts'
-import { serveMailbox } from '../adapters/mailbox/page.ts'
 import { deliveriesApi } from '../contract/cannon/internal.ts'
 import { ConfigError } from '../platform/config/load.ts'
 import { createAgent, httpClient } from '../platform/http/http-client.ts'
@@ -31,7 +30,7 @@ import {
   verifierOf,
   type PlatformOverrides,
 } from './services.ts'
-import { openStores } from './stores.ts'
+import { openStores, type Stores } from './stores.ts'
 
 export interface RunningOne extends AsyncDisposable {
   /** Where clients come in: at nginz for the API, at cannon for sockets, nowhere else. */
@@ -121,8 +120,7 @@ export async function startOne(
   const operator = await startServer({
     ...config.operatorListen,
     listener: (request, response) => {
-      const mailbox = started?.mailbox()
-      if (mailbox !== undefined && serveMailbox(mailbox, request, response)) return
+      if (started?.stores.serveOperator(request, response) === true) return
       void operations(request, response).catch((error: unknown) => sendError(response, error))
     },
   })
@@ -167,7 +165,7 @@ async function startWithStores(
   keys: Awaited<ReturnType<typeof loadKeys>>,
   overrides: PlatformOverrides,
   starting: AsyncDisposableStack,
-): Promise<{ service: Service; mailbox: () => ReturnType<typeof openStores>['mailbox'] }> {
+): Promise<{ service: Service; stores: Stores }> {
   const folder = join(config.data, name)
   starting.use(await lockDataFolder(folder))
   await bindDomain(folder, config.domain)
@@ -193,7 +191,7 @@ async function startWithStores(
       cannonAt: (address) => httpClient(deliveriesApi, { address: () => address, agent }),
     }),
   )
-  return { service, mailbox: () => stores.mailbox }
+  return { service, stores }
 }
 
 function edge(
