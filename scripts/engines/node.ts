@@ -1,5 +1,5 @@
 /** One node of one engine: start, end, kill, freeze. */
-import { access, mkdir, open, writeFile } from 'node:fs/promises'
+import { access, mkdir, open, rename, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -76,7 +76,10 @@ export function runningNode(engine: Engine, cluster: Cluster, node: EngineNode):
     for (const file of engine.files(cluster, node)) {
       const path = join(node.directory, file.path)
       if (file.once === true && (await isThere(path))) continue
-      await writeFile(path, file.text, { mode: file.mode ?? 0o644 })
+      // Renamed into place: nodes that share a file may be starting at the same moment.
+      const unfinished = `${path}.${String(node.index)}`
+      await writeFile(unfinished, file.text, { mode: file.mode ?? 0o644 })
+      await rename(unfinished, path)
     }
   }
 
