@@ -13,7 +13,7 @@ export interface TableLayout {
   partition: ColumnLayout[]
   cluster: ColumnLayout[]
   columns: ColumnLayout[]
-  shape: AnyTable['shape']
+  shape: 'rows' | 'queue'
 }
 
 export const keysOf = (layout: TableLayout): ColumnLayout[] => [
@@ -35,7 +35,8 @@ export function layoutOf(table: AnyTable): TableLayout {
     partition: columnsOf(table.partition),
     cluster: columnsOf(table.cluster),
     columns: columnsOf(table.columns),
-    shape: table.shape,
+    // Rows that come and go leave nothing behind here.
+    shape: table.shape === 'queue' ? ('queue' as const) : ('rows' as const),
   }
   const names = allOf(layout).map(({ name }) => name.toLowerCase())
   const odd = [table.name, ...names].find((name) => !namePattern.test(name))
