@@ -12,7 +12,7 @@ import {
 } from 'fast-check'
 import { expect, it } from 'vitest'
 import { MalformedPage } from '../../ports/wide-column.ts'
-import type { ColumnLayout } from './layout.ts'
+import type { ColumnLayout } from '../../ports/table-layout.ts'
 import { decodePosition, encodePosition } from './page-token.ts'
 import { encodeValue } from './values.ts'
 

@@ -1,5 +1,5 @@
 import * as position from '../../ports/position-token.ts'
-import type { ColumnLayout } from './layout.ts'
+import type { ColumnLayout } from '../../ports/table-layout.ts'
 import { decodeValue, encodeValue } from './values.ts'
 import type { SqlValue } from './values.ts'
 

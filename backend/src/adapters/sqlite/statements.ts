@@ -6,8 +6,9 @@ import type {
   Operation,
   Range,
 } from '../../ports/wide-column.ts'
-import { allOf, expiryColumn, keysOf, layoutOf, quote } from './layout.ts'
-import type { ColumnLayout, TableLayout } from './layout.ts'
+import { allOf, keysOf, layoutOf, quote } from '../../ports/table-layout.ts'
+import type { ColumnLayout, TableLayout } from '../../ports/table-layout.ts'
+import { expiryColumn } from './layout.ts'
 import { decodePosition, encodePosition } from './page-token.ts'
 import { decodeValue, encodeValue } from './values.ts'
 import type { SqlValue } from './values.ts'
