@@ -1,7 +1,6 @@
 import {
   BrokenCircuitError,
   BulkheadRejectedError,
-  CircuitState,
   ConsecutiveBreaker,
   ExponentialBackoff,
   TaskCancelledError,
@@ -62,6 +61,9 @@ const defaultLimits: DependencyLimits = {
 }
 /** Between probes of an engine that does not answer. */
 const impatientMs = 1000
+/** A connection that is just being made is no news. */
+const firstMs = 1000
+const firstProbesEveryMs = 200
 
 export interface Attempt {
   /** What was attempted, for the error: `list presences`. */
@@ -204,7 +206,9 @@ function watch(
     )
   }
 
-  circuit.onBreak((event) => noteDown('error' in event ? event.error : event))
+  circuit.onBreak((event) => {
+    if (state !== 'unknown') noteDown('error' in event ? event.error : event)
+  })
 
   async function once<T>(
     what: Attempt,
@@ -274,25 +278,33 @@ function watch(
         try {
           await once({ what: `ask ${name} whether it serves` }, probe, signal)
         } catch (error) {
-          // One lost answer is no outage; before the first answer there is nothing to lose.
           failedProbes += 1
-          if (!isLeftAlone(error) && (failedProbes > 1 || state === 'unknown') && !signal.aborted) {
+          if (isNews(error) && !signal.aborted) {
             noteDown(error instanceof Unavailable ? error.cause : error)
           }
         }
-        const ms = state === 'up' && failedProbes === 0 ? limits.probeEveryMs : impatientMs
+        const ms =
+          state === 'unknown'
+            ? firstProbesEveryMs
+            : state === 'up' && failedProbes === 0
+              ? limits.probeEveryMs
+              : impatientMs
         await clock.sleep(ms, signal).catch(() => undefined)
       }
     },
   }
 
-  function isLeftAlone(error: unknown): boolean {
-    return (
-      circuit.state === CircuitState.Open &&
-      error instanceof Unavailable &&
-      error.cause instanceof BrokenCircuitError
-    )
+  /** One lost answer is no outage, and a first connection may take a moment. */
+  function isNews(error: unknown): boolean {
+    if (wasNotAsked(error)) return false
+    return state === 'unknown' ? clock.monotonicMs() - sinceMs >= firstMs : failedProbes > 1
   }
+}
+
+/** Nothing was learned of the engine: it is being left alone, or has all hands full. */
+function wasNotAsked(error: unknown): boolean {
+  const cause = error instanceof Unavailable ? error.cause : error
+  return cause instanceof BrokenCircuitError || cause instanceof BulkheadRejectedError
 }
 
 /** Work that does not heed its signal must not keep its place. */
