@@ -279,9 +279,9 @@ function watch(
           await once({ what: `ask ${name} whether it serves` }, probe, signal)
         } catch (error) {
           failedProbes += 1
-          if (isNews(error) && !signal.aborted) {
-            noteDown(error instanceof Unavailable ? error.cause : error)
-          }
+          const cause = error instanceof Unavailable ? error.cause : error
+          if (!wasNotAsked(cause)) reason = sentence(cause)
+          if (isNews(cause) && !signal.aborted) noteDown(cause)
         }
         const ms =
           state === 'unknown'
@@ -303,8 +303,7 @@ function watch(
 
 /** Nothing was learned of the engine: it is being left alone, or has all hands full. */
 function wasNotAsked(error: unknown): boolean {
-  const cause = error instanceof Unavailable ? error.cause : error
-  return cause instanceof BrokenCircuitError || cause instanceof BulkheadRejectedError
+  return error instanceof BrokenCircuitError || error instanceof BulkheadRejectedError
 }
 
 /** Work that does not heed its signal must not keep its place. */
