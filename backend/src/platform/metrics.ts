@@ -5,8 +5,15 @@ export interface Metrics {
   readonly registry: Registry
   /** Seconds a request took, by endpoint and status. */
   observeRequest(endpoint: string, status: number, seconds: number): void
-  counter(name: string, help: string): Counter
+  counter(name: string, help: string, labels?: readonly string[]): Counter
   gauge(name: string, help: string, read: () => number): Gauge
+  /** A gauge with a value for each of several things, read when somebody asks. */
+  labelledGauge(
+    name: string,
+    help: string,
+    label: string,
+    read: () => readonly (readonly [string, number])[],
+  ): Gauge
 }
 
 export function createMetrics(service: string): Metrics {
@@ -32,7 +39,8 @@ export function createMetrics(service: string): Metrics {
       }
       child.observe(seconds)
     },
-    counter: (name, help) => new Counter({ name, help, registers: [registry] }),
+    counter: (name, help, labelNames = []) =>
+      new Counter({ name, help, labelNames, registers: [registry] }),
     gauge: (name, help, read) =>
       new Gauge({
         name,
@@ -40,6 +48,17 @@ export function createMetrics(service: string): Metrics {
         registers: [registry],
         collect() {
           this.set(read())
+        },
+      }),
+    labelledGauge: (name, help, label, read) =>
+      new Gauge({
+        name,
+        help,
+        labelNames: [label],
+        registers: [registry],
+        collect() {
+          this.reset()
+          for (const [thing, value] of read()) this.set({ [label]: thing }, value)
         },
       }),
   }

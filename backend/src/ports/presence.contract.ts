@@ -43,6 +43,39 @@ export function presenceContract(
       expect(await store.list([kept.user, gone.user])).toEqual([kept])
     })
 
+    it('counts the time of each connection alone, whatever the order', async () => {
+      await using store = await open()
+      const short = presence({ connection: 'short' as ConnectionId })
+      const long = { ...short, connection: 'long' as ConnectionId }
+      const shortened = { ...short, connection: 'shortened' as ConnectionId }
+      await store.add(long, 100)
+      await store.add(short, 2)
+      await store.add(shortened, 100)
+      await store.add(shortened, 2)
+      await pass(3)
+      expect(await store.list([short.user])).toEqual([long])
+    })
+
+    it('lists many users at once', async () => {
+      await using store = await open()
+      const many = Array.from({ length: 250 }, () => presence())
+      await Promise.all(many.map((one) => store.add(one, 100)))
+      const absent = Array.from({ length: 50 }, () => randomUUID() as UserId)
+      const listed = await store.list([...absent, ...many.map(({ user }) => user)])
+      expect(new Set(listed.map(({ user }) => user))).toEqual(new Set(many.map(({ user }) => user)))
+      expect(listed).toHaveLength(many.length)
+    })
+
+    it('keeps what another instance added since, when the one before takes its own back', async () => {
+      await using store = await open()
+      const before = presence()
+      const since = { ...before, instance: 'cannon-2' }
+      await store.add(before, 100)
+      await store.add(since, 100)
+      await store.remove(before.user, before.connection, before.instance)
+      expect(await store.list([since.user])).toEqual([since])
+    })
+
     it('replaces the presence of a connection', async () => {
       await using store = await open()
       const first = presence()

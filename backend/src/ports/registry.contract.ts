@@ -60,6 +60,28 @@ export function registryContract(open: () => Promise<Registry>): void {
       expect(views).toHaveLength(seen)
     })
 
+    it('lists an instance that registers again as it says of itself now', async () => {
+      await using registry = await open()
+      const one = instance()
+      const first = await registry.register(one)
+      const moved = { ...one, address: 'http://10.0.0.9:4000' }
+      await using _second = await registry.register(moved)
+      await vi.waitUntil(() => registry.instances(one.service)[0]?.address === moved.address)
+      expect(registry.instances(one.service)).toEqual([moved])
+      await first.setDraining()
+      await vi.waitUntil(() => registry.instances(one.service)[0]?.isDraining === true)
+    })
+
+    it('keeps services apart, also where one name begins with the other', async () => {
+      await using registry = await open()
+      const one = instance()
+      const other = instance({ service: `${one.service}-two` })
+      await using _first = await registry.register(one)
+      await using _second = await registry.register(other)
+      await vi.waitUntil(() => registry.instances(other.service).length === 1)
+      expect(registry.instances(one.service)).toEqual([one])
+    })
+
     it('does not call a watcher that had stopped before', async () => {
       await using registry = await open()
       const one = instance()
@@ -91,6 +113,43 @@ export function registryContract(open: () => Promise<Registry>): void {
       for (const [index, token] of tokens.entries()) {
         if (index > 0) expect(token).toBeGreaterThan(tokens[index - 1] ?? token)
       }
+    })
+
+    it('has tokens that rise from one opening of the registry to the next', async () => {
+      const name = randomUUID()
+      const tokens: bigint[] = []
+      for (let opening = 0; opening < 3; opening += 1) {
+        await using registry = await open()
+        await using lock = await registry.lock(name, never)
+        tokens.push(lock.fencingToken)
+      }
+      expect(tokens[1]).toBeGreaterThan(tokens[0] ?? 0n)
+      expect(tokens[2]).toBeGreaterThan(tokens[1] ?? 0n)
+    })
+
+    it('is let go when its registry is closed, and tells its holder', async () => {
+      const name = randomUUID()
+      const registry = await open()
+      const lock = await registry.lock(name, never)
+      expect(lock.signal.aborted).toBe(false)
+      await registry[Symbol.asyncDispose]()
+      expect(lock.signal.aborted).toBe(true)
+      await using other = await open()
+      await using taken = await other.lock(name, never)
+      expect(taken.fencingToken).toBeGreaterThan(lock.fencingToken)
+    })
+
+    it('may be let go twice, and is held by the next one only once', async () => {
+      await using registry = await open()
+      const name = randomUUID()
+      const first = await registry.lock(name, never)
+      await first[Symbol.asyncDispose]()
+      await using second = await registry.lock(name, never)
+      await first[Symbol.asyncDispose]()
+      expect(first.signal.aborted).toBe(true)
+      expect(second.signal.aborted).toBe(false)
+      const third = registry.lock(name, AbortSignal.timeout(300))
+      await expect(third).rejects.toThrow(/timeout/)
     })
 
     it('of one name does not wait for another', async () => {

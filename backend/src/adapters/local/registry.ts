@@ -2,14 +2,20 @@ import type { Instance, Lock, Registry } from '../../ports/registry.ts'
 
 /**
  * Who is where, known from the start: the services of one process, or a list from the
- * configuration. Locks hold within this process, which is all there is.
+ * configuration. Locks hold within this process, which is all there is; their tokens follow the
+ * time, so that they rise from one start to the next.
  *
  * @param listed Instances in other processes, by service; they never change.
+ * @param nowMs Since 1970, with fractions.
  */
-export function localRegistry(listed: readonly Instance[] = []): Registry {
+export function localRegistry(
+  listed: readonly Instance[] = [],
+  nowMs: () => number = () => performance.timeOrigin + performance.now(),
+): Registry {
   const registered = new Map<string, Instance>()
   const watchers = new Map<string, Set<(view: readonly Instance[]) => void>>()
   const queues = new Map<string, Promise<void>>()
+  const locks = new Set<AsyncDisposable>()
   let lastToken = 0n
 
   const keyOf = ({ service, id }: Instance): string => `${service} ${id}`
@@ -67,19 +73,24 @@ export function localRegistry(listed: readonly Instance[] = []): Registry {
       } finally {
         signal.removeEventListener('abort', abort)
       }
-      lastToken += 1n
+      // What was written under a token of an earlier start must not refuse ours.
+      const byTime = BigInt(Math.trunc(nowMs() * 1000))
+      lastToken = lastToken >= byTime ? lastToken + 1n : byTime
       const lost = new AbortController()
       const lock: Lock = {
         fencingToken: lastToken,
         signal: lost.signal,
         async [Symbol.asyncDispose]() {
           lost.abort()
+          locks.delete(lock)
           held.resolve()
         },
       }
+      locks.add(lock)
       return lock
     },
     async [Symbol.asyncDispose]() {
+      for (const lock of locks) await lock[Symbol.asyncDispose]()
       registered.clear()
       watchers.clear()
     },
