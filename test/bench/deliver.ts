@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { cpuSeconds } from './cpu.ts'
 import { printFigure, round, talk } from './figure.ts'
 import { newUser, sendRequest, type BenchServer } from './fleet.ts'
 import { openHttpLine } from './http-line.ts'
@@ -51,6 +52,7 @@ export async function benchDeliver(
   delivered = 0
   let sends = 0
   talk('deliver: sending')
+  const cpuBefore = await cpuSeconds(server.pids)
   const startedMs = performance.now()
   await Promise.all(
     requests
@@ -67,6 +69,7 @@ export async function benchDeliver(
   const seconds = (performance.now() - startedMs) / 1000
   const expected = sends * (load.members - 1)
   for (let i = 0; i < 100 && delivered < expected; i += 1) await sleep(50)
+  const cpu = (await cpuSeconds(server.pids)) - cpuBefore
   for (const socket of sockets) socket.close()
   printFigure('deliver', {
     shape,
@@ -74,6 +77,7 @@ export async function benchDeliver(
     members: load.members,
     sendsPerSecond: round(sends / seconds),
     deliveriesPerSecond: round(delivered / seconds),
+    deliveriesPerServerCpuSecond: round(delivered / cpu),
     missing: expected - delivered,
   })
 }

@@ -12,6 +12,8 @@ export interface BenchServer {
   readonly mailboxUrl: string
   /** Where sockets go, when not to the same port. */
   readonly ws?: string
+  /** The server's processes, for their CPU time. */
+  readonly pids: readonly number[]
 }
 
 /** A registered user; the client holds the last of the devices. */

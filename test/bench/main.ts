@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import { startServerProcess } from '../support/server-process.ts'
 import { startSplitProcesses } from '../support/split-processes.ts'
 import { benchDeliver } from './deliver.ts'
+import type { BenchServer } from './fleet.ts'
 import { talk } from './figure.ts'
 import { benchSend } from './send.ts'
 import { benchSockets } from './sockets.ts'
@@ -25,18 +26,15 @@ const seconds = values.quick ? 3 : 10
 const shapes = values.shape === undefined ? ['embedded', 'split'] : [values.shape]
 
 async function onEachShape(
-  measure: (
-    server: { url: string; mailboxUrl: string; ws: string },
-    shape: string,
-  ) => Promise<void>,
+  measure: (server: BenchServer, shape: string) => Promise<void>,
 ): Promise<void> {
   for (const shape of shapes) {
     if (shape === 'split') {
       await using split = await startSplitProcesses()
-      await measure(split, shape)
+      await measure({ ...split, pids: Object.values(split.processes).map(({ pid }) => pid) }, shape)
     } else {
       await using server = await startServerProcess()
-      await measure({ ...server, ws: server.url }, shape)
+      await measure({ ...server, pids: [server.pid] }, shape)
     }
   }
 }

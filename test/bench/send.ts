@@ -1,4 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { cpuSeconds } from './cpu.ts'
+import { diskSyncMs } from './disk.ts'
 import { percentile, printFigure, round, talk } from './figure.ts'
 import { preparedSend, type BenchServer } from './fleet.ts'
 import { openHttpLine, type HttpLine } from './http-line.ts'
@@ -27,7 +29,9 @@ export async function benchSend(server: BenchServer, shape: string, load: Load):
   talk('send: warming up')
   await saturate(lines, requestOf, 3)
   talk('send: saturating')
+  const cpuBefore = await cpuSeconds(server.pids)
   const full = await saturate(lines, requestOf, load.seconds)
+  const cpu = (await cpuSeconds(server.pids)) - cpuBefore
   const ratePerSecond = full.count / full.seconds
   talk(`send: ${String(round(ratePerSecond))}/s; now at half that rate`)
   const half = await pace(lines, requestOf, ratePerSecond / 2, load.seconds)
@@ -40,6 +44,8 @@ export async function benchSend(server: BenchServer, shape: string, load: Load):
     seconds: load.seconds,
     sendsPerSecond: round(ratePerSecond),
     failed: full.failed + half.failed,
+    diskSyncMs: diskSyncMs(),
+    serverCpuMicrosecondsPerSend: round((cpu * 1e6) / full.count),
     atFullRate: latencies(full.samplesMs),
     atHalfRate: latencies(half.samplesMs),
   })

@@ -6,6 +6,7 @@ import { createSigner } from '../../backend/src/platform/zauth/signer.ts'
 import { parsePrivateKeys } from '../../backend/src/platform/zauth/keys.ts'
 import type { ServerProcess } from '../support/server-process.ts'
 import { residentBytes } from '../support/server-process.ts'
+import { cpuSeconds } from './cpu.ts'
 import { printFigure, round, talk } from './figure.ts'
 import { openIdleSocket, type IdleSocket } from './idle-socket.ts'
 
@@ -45,10 +46,10 @@ export async function benchSockets(
   const openSeconds = (performance.now() - startedMs) / 1000
   await sleep(3000)
   const after = await memory(server.pid)
-  const cpuBefore = await cpuSeconds(server.pid)
+  const cpuBefore = await cpuSeconds([server.pid])
   const idleSeconds = 30
   await sleep(idleSeconds * 1000)
-  const cpu = (await cpuSeconds(server.pid)) - cpuBefore
+  const cpu = (await cpuSeconds([server.pid])) - cpuBefore
   for (const socket of sockets) socket.close()
   printFigure('sockets', {
     sockets: count,
@@ -64,10 +65,4 @@ async function memory(pid: number): Promise<{ process: number; kernel: number }>
   const info = await readFile('/proc/meminfo', 'utf8')
   const slab = Number(/^Slab:\s+(\d+) kB$/m.exec(info)?.[1] ?? 0) * 1024
   return { process: await residentBytes(pid), kernel: slab }
-}
-
-async function cpuSeconds(pid: number): Promise<number> {
-  const stat = await readFile(`/proc/${String(pid)}/stat`, 'utf8')
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / 100
 }

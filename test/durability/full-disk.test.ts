@@ -2,7 +2,7 @@ import { join } from 'node:path'
 
 import { expect, it } from 'vitest'
 
-import { freePorts, startServerProcess } from '../support/server-process.ts'
+import { freeListenerPorts, startServerProcess } from '../support/server-process.ts'
 import { gatherCrowd, within } from './crowd.ts'
 import { recordHistory, type HistoryEntry } from './history.ts'
 import { mountSmallDisk, whyNoSmallDisk } from './small-disk.ts'
@@ -22,9 +22,8 @@ it(
     if (reason !== undefined) context.skip(reason)
     await using disk = await mountSmallDisk(diskMegabytes)
     const data = join(disk.folder, 'data')
-    const [listen = 0, operator = 0] = await freePorts(2)
-    const start = () =>
-      startServerProcess({ data, ports: { listen, operator }, config: serverConfig })
+    const { server: ports } = await freeListenerPorts(['server'])
+    const start = () => startServerProcess({ data, ports, config: serverConfig })
     const recorder = recordHistory()
     const { record, entries } = recorder
 

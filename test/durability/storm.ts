@@ -3,7 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-import { freePorts, startServerProcess, type ServerProcess } from '../support/server-process.ts'
+import {
+  freeListenerPorts,
+  startServerProcess,
+  type ServerProcess,
+} from '../support/server-process.ts'
 import { gatherCrowd } from './crowd.ts'
 import { recordHistory } from './history.ts'
 import { randomNumbers } from './random.ts'
@@ -49,7 +53,7 @@ export const serverConfig = {
  */
 export async function survive({ seed, lives }: Storm): Promise<string[]> {
   const folder = await mkdtemp(join(tmpdir(), 'tricord-storm-'))
-  const [listen = 0, operator = 0] = await freePorts(2)
+  const { server: ports } = await freeListenerPorts(['server'])
   const recorder = recordHistory()
   const stepsNotReached: string[] = []
 
@@ -59,7 +63,7 @@ export async function survive({ seed, lives }: Storm): Promise<string[]> {
     const args = [...shift, ...(isJumping ? ['--clock-jumps'] : []), ...die]
     return startServerProcess({
       data: join(folder, 'data'),
-      ports: { listen, operator },
+      ports,
       config: serverConfig,
       ...(args.length > 0 && { entry: 'test/durability/server.ts', args }),
     })

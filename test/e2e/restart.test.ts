@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { expect, it } from 'vitest'
 
 import { serviceNames } from '../../backend/src/compose/config.ts'
-import { freePorts, startServerProcess } from '../support/server-process.ts'
+import { freeListenerPorts, startServerProcess } from '../support/server-process.ts'
 import { startSplitProcesses } from '../support/split-processes.ts'
 import type { Person, Room } from '../support/wire/cast.ts'
 import type { CoreEvent } from '../support/wire/core-calls.ts'
@@ -25,8 +25,8 @@ interface Restartable extends Backend, AsyncDisposable {
 
 async function startOneProcess(): Promise<Restartable> {
   const data = await mkdtemp(join(tmpdir(), 'tricord-restart-'))
-  const [listen = 0, operator = 0] = await freePorts(2)
-  const start = () => startServerProcess({ data, ports: { listen, operator } })
+  const { server: ports } = await freeListenerPorts(['server'])
+  const start = () => startServerProcess({ data, ports })
   let server = await start()
   return {
     url: server.url,

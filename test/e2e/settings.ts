@@ -2,6 +2,7 @@ import { raisedLimits } from '../support/server-process.ts'
 
 /** What the servers of both shapes have switched on, beyond the defaults. */
 export const settings = {
+  push: { kind: 'noticeboard' },
   cannon: { consumableNotifications: true },
   brig: {
     ...raisedLimits.brig,

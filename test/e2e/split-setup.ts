@@ -9,6 +9,8 @@ export interface Backend {
   /** Where sockets go, when not to the same port. */
   readonly ws?: string
   readonly mailboxUrl: string
+  /** Where it shows whom native push would wake, when it is set up so. */
+  readonly noticeboardUrl?: string
 }
 
 declare module 'vitest' {
@@ -21,8 +23,8 @@ declare module 'vitest' {
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   try {
     const split = await startSplitProcesses(settings, { isChecked: true })
-    const { url, ws, mailboxUrl } = split
-    project.provide('split', { url, ws, mailboxUrl })
+    const { url, ws, mailboxUrl, noticeboardUrl } = split
+    project.provide('split', { url, ws, mailboxUrl, noticeboardUrl })
     return async () => split[Symbol.asyncDispose]()
   } catch (error) {
     // What does not need these processes is tested all the same.

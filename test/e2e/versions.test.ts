@@ -39,26 +39,18 @@ beforeAll(async () => {
   const secretFile = join(folder, 'turn-secret')
   await writeFile(secretFile, 'shared with the relays')
   const uris = ['turn:relay.example:3478?transport=udp']
-  server = await startTestServer(
-    {
-      brig: { ...raisedLimits.brig, turn: { kind: 'static', uris, secretFile } },
-      galley: {
-        customBackends: {
-          'elsewhere.example': {
-            configUrl: 'https://elsewhere.example/config.json',
-            welcomeUrl: 'https://app.elsewhere.example',
-          },
+  server = await startTestServer({
+    push: { kind: 'noticeboard' },
+    brig: { ...raisedLimits.brig, turn: { kind: 'static', uris, secretFile } },
+    galley: {
+      customBackends: {
+        'elsewhere.example': {
+          configUrl: 'https://elsewhere.example/config.json',
+          welcomeUrl: 'https://app.elsewhere.example',
         },
       },
     },
-    {
-      push: {
-        supports: () => true,
-        notify: async () => 'sent',
-        [Symbol.asyncDispose]: async () => undefined,
-      },
-    },
-  )
+  })
 })
 afterAll(async () => {
   await server[Symbol.asyncDispose]()

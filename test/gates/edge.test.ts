@@ -8,18 +8,21 @@ import { connectRaw, senderTo, type Sender } from '../hostile/http.ts'
 import { faultsOf } from '../hostile/judge.ts'
 import { newUser } from '../hostile/world.ts'
 import { startTestServer, type TestServer } from '../support/server.ts'
+import { startSplitProcesses, type SplitProcesses } from '../support/split-processes.ts'
 
 let server: TestServer
+let split: SplitProcesses
 let sender: Sender
 let token: string
 beforeAll(async () => {
-  server = await startTestServer()
+  ;[server, split] = await Promise.all([startTestServer(), startSplitProcesses()])
   sender = senderTo(server.url)
   token = (await newUser(server, 'visitor')).token ?? ''
 })
 afterAll(async () => {
   await sender[Symbol.asyncDispose]()
   await server[Symbol.asyncDispose]()
+  await split[Symbol.asyncDispose]()
 })
 
 const isDeclaration = (value: unknown): value is EndpointDeclaration =>
@@ -43,7 +46,13 @@ async function internalEndpoints(): Promise<EndpointDeclaration[]> {
 }
 
 describe('the listener for clients', () => {
-  it('has no internal path, however it is spelled and whoever asks', async () => {
+  it.each([
+    ['of one process', () => server, () => server.url],
+    ['of nginz', () => split, () => split.url],
+    ['of cannon', () => split, () => split.ws],
+  ])('%s has no internal path, however it is spelled and whoever asks', async (_, place, url) => {
+    await using sender = senderTo(url())
+    const { token } = await newUser(place(), 'visitor')
     const internal = await internalEndpoints()
     expect(internal.length).toBeGreaterThan(10)
     for (const { method, path } of internal) {
@@ -68,7 +77,7 @@ describe('the listener for clients', () => {
           method,
           target,
           headers: {
-            authorization: `Bearer ${token}`,
+            authorization: `Bearer ${token ?? ''}`,
             'content-type': 'application/json',
             'z-user': '11111111-1111-4111-8111-111111111111',
             'z-connection': '1',
@@ -77,6 +86,28 @@ describe('the listener for clients', () => {
         })
         expect([404, 405], `${method} ${target}`).toContain(answer.status)
       }
+    }
+  })
+
+  it('of cannon takes sockets and nothing else', async () => {
+    await using sender = senderTo(split.ws)
+    for (const { method, path, versions } of publicEndpoints.map(
+      ({ declaration }) => declaration,
+    )) {
+      const target = `/v${String(Math.min(versions.last, 15))}${path.replaceAll(/\{[^}]+\}/g, 'x')}`
+      expect(
+        (await sender.send({ method, target, headers: {} })).status,
+        `${method} ${target}`,
+      ).toBe(404)
+    }
+  })
+
+  it('is not opened by a service that no client calls', async () => {
+    for (const name of ['brig', 'galley', 'gundeck', 'cargohold'] as const) {
+      await expect(fetch(split.processes[name].url), name).rejects.toThrow('fetch failed')
+      expect((await fetch(`${split.processes[name].internalUrl}/api-version`)).status).toBeLessThan(
+        500,
+      )
     }
   })
 

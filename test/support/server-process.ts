@@ -8,6 +8,8 @@ import { stringify } from 'yaml'
 /** A server in a process of its own, as an operator starts it. */
 export interface ServerProcess extends AsyncDisposable {
   readonly url: string
+  /** Where other services come in, when this process is one of several. */
+  readonly internalUrl: string
   /** The operator's listener: status, metrics, dev mailbox. */
   readonly mailboxUrl: string
   readonly data: string
@@ -21,10 +23,16 @@ export interface ServerProcess extends AsyncDisposable {
   kill(signal: NodeJS.Signals): void
 }
 
+export interface ListenerPorts {
+  readonly listen: number
+  readonly internal: number
+  readonly operator: number
+}
+
 export interface ServerProcessOptions {
   /** Kept when given, else a temporary folder that is removed at the end. */
   readonly data?: string
-  readonly ports?: { readonly listen: number; readonly operator: number }
+  readonly ports?: ListenerPorts
   /** Settings beyond the defaults; limits are raised unless said otherwise. */
   readonly config?: Readonly<Record<string, unknown>>
   readonly nodeOptions?: readonly string[]
@@ -54,7 +62,7 @@ export const raisedLimits = {
 const root = join(import.meta.dirname, '../..')
 
 /** Ports that were free a moment ago. */
-export async function freePorts(count: number): Promise<number[]> {
+async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer())
   const ports = await Promise.all(
     servers.map(
@@ -69,21 +77,32 @@ export async function freePorts(count: number): Promise<number[]> {
   return ports
 }
 
+/** Ports for the listeners of each of the named processes. */
+export async function freeListenerPorts<Name extends string>(
+  names: readonly Name[],
+): Promise<Record<Name, ListenerPorts>> {
+  const ports = await freePorts(3 * names.length)
+  const entries = names.map((name, index) => {
+    const [listen = 0, internal = 0, operator = 0] = ports.slice(3 * index)
+    return [name, { listen, internal, operator }] as const
+  })
+  return Object.fromEntries(entries) as Record<Name, ListenerPorts>
+}
+
 export async function startServerProcess(
   options: ServerProcessOptions = {},
 ): Promise<ServerProcess> {
   const folder = await mkdtemp(join(tmpdir(), 'tricord-'))
   const data = options.data ?? join(folder, 'data')
   await mkdir(data, { recursive: true })
-  const [listen = 0, operator = 0] =
-    options.ports === undefined
-      ? await freePorts(2)
-      : [options.ports.listen, options.ports.operator]
+  const { listen, internal, operator } =
+    options.ports ?? (await freeListenerPorts(['server'])).server
   const file = join(folder, 'tricord.yaml')
   await writeFile(
     file,
     stringify({
       listen: `127.0.0.1:${String(listen)}`,
+      internalListen: `127.0.0.1:${String(internal)}`,
       operatorListen: `127.0.0.1:${String(operator)}`,
       data,
       log: { level: 'warn' },
@@ -117,6 +136,7 @@ export async function startServerProcess(
   await isReady(child, () => output, exit)
   return {
     url: `http://127.0.0.1:${String(listen)}`,
+    internalUrl: `http://127.0.0.1:${String(internal)}`,
     mailboxUrl: `http://127.0.0.1:${String(operator)}`,
     data,
     pid: child.pid ?? -1,

@@ -13,6 +13,7 @@ import { raisedLimits } from './server-process.ts'
 export interface TestServer extends AsyncDisposable {
   readonly url: string
   readonly mailboxUrl: string
+  readonly noticeboardUrl: string
   readonly config: Config
   readonly running: RunningEmbedded
 }
@@ -40,6 +41,7 @@ export async function startTestServer(
   return {
     url: running.url,
     mailboxUrl: running.operatorUrl,
+    noticeboardUrl: running.operatorUrl,
     config: parsed,
     running,
     async [Symbol.asyncDispose]() {

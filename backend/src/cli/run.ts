@@ -8,6 +8,7 @@ export interface ServeOptions {
   readonly config?: string
   readonly domain?: string
   readonly listen?: string
+  readonly internalListen?: string
   readonly operatorListen?: string
   readonly data?: string
   readonly only?: string
@@ -28,6 +29,10 @@ export async function run(args: readonly string[]): Promise<number> {
     .option('--config <file>', 'YAML file; every setting has a default')
     .option('--domain <domain>', 'backend domain, part of every id (default: tricord.internal)')
     .option('--listen <host:port>', 'where clients come in (default: 127.0.0.1:8080)')
+    .option(
+      '--internal-listen <host:port>',
+      'with --only: where the other services come in (default: 127.0.0.1:8082)',
+    )
     .option(
       '--operator-listen <host:port>',
       'status, metrics and dev mailbox (default: 127.0.0.1:8081)',
@@ -57,7 +62,7 @@ export async function run(args: readonly string[]): Promise<number> {
 function sentence(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   if ('code' in error && error.code === 'EADDRINUSE') {
-    return `${error.message}. Another program listens there; choose with --listen and --operator-listen.`
+    return `${error.message}. Another program listens there; choose with --listen, --internal-listen and --operator-listen.`
   }
   return error.message
 }

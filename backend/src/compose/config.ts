@@ -31,7 +31,10 @@ export const Config = z.strictObject({
     'The backend domain: part of every id, fixed once the first user exists',
   ),
   listen: ListenAddress.prefault('127.0.0.1:8080').describe(
-    'Where clients come in: API and sockets in one process, the API alone otherwise',
+    'Where clients come in: API and sockets in one process, else the API at nginz and sockets at cannon',
+  ),
+  internalListen: ListenAddress.prefault('127.0.0.1:8082').describe(
+    'One service per process: where the other services come in. No client may reach it',
   ),
   operatorListen: ListenAddress.prefault('127.0.0.1:8081').describe(
     'Where the operator looks: status, metrics, the dev mailbox. Keep it private',
@@ -76,8 +79,14 @@ export const Config = z.strictObject({
     .prefault({ kind: 'local' })
     .describe('Who is where: in one process, or listed here'),
   push: z
-    .discriminatedUnion('kind', [z.strictObject({ kind: z.literal('none') })])
-    .prefault({ kind: 'none' }),
+    .discriminatedUnion('kind', [
+      z.strictObject({ kind: z.literal('none') }),
+      z.strictObject({ kind: z.literal('noticeboard') }),
+    ])
+    .prefault({ kind: 'none' })
+    .describe(
+      'Waking apps that sleep: none refuses their tokens; noticeboard, for tests, takes them and shows on the operator page whom it would wake',
+    ),
   mail: z
     .discriminatedUnion('kind', [
       z.strictObject({ kind: z.literal('mailbox') }),

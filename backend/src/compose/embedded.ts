@@ -13,7 +13,6 @@ import { createServeUpgrade } from '../platform/http/upgrade.ts'
 import { createMetrics } from '../platform/metrics.ts'
 import { operationsRoutes } from '../platform/operations.ts'
 import type { Service } from '../platform/service.ts'
-import { serveMailbox } from '../adapters/mailbox/page.ts'
 import { createNginz, type PublicEndpoint } from '../services/nginz/index.ts'
 import type { Config } from './config.ts'
 import { neighbours } from './neighbours.ts'
@@ -143,7 +142,7 @@ export async function startEmbedded(
   const operator = await startServer({
     ...config.operatorListen,
     listener: (request, response) => {
-      if (stores.mailbox !== undefined && serveMailbox(stores.mailbox, request, response)) return
+      if (stores.serveOperator(request, response)) return
       void operations(request, response).catch((error: unknown) => sendError(response, error))
     },
   })

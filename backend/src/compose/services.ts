@@ -11,7 +11,6 @@ import { createLogger } from '../platform/log/logger.ts'
 import type { Platform, Service } from '../platform/service.ts'
 import { loadOrCreatePrivateKeys, publicKeyOf } from '../platform/zauth/keys.ts'
 import { createVerifier, type TokenVerifier } from '../platform/zauth/verifier.ts'
-import type { NativePush } from '../ports/push.ts'
 import { startBrig } from '../services/brig/index.ts'
 import { startCannon } from '../services/cannon/index.ts'
 import { startCargohold } from '../services/cargohold/index.ts'
@@ -29,7 +28,6 @@ export interface PlatformOverrides {
   readonly gundeckHooks?: GundeckHooks
   readonly commitHooks?: CommitHooks
   readonly passwordCost?: PasswordCost
-  readonly push?: NativePush
 }
 
 export interface Parts {
@@ -105,6 +103,7 @@ export const starters: Readonly<
     })
   },
   async gundeck({ config, platform, stores, neighbours, address, overrides, cannonAt }) {
+    const push = await stores.push()
     return startGundeck({
       config: config.gundeck,
       platform,
@@ -112,7 +111,7 @@ export const starters: Readonly<
       address,
       cannonAt,
       brig: neighbours.brig,
-      ...(overrides.push === undefined ? {} : { push: overrides.push }),
+      ...(push === undefined ? {} : { push }),
       ...(overrides.gundeckHooks === undefined ? {} : { hooks: overrides.gundeckHooks }),
     })
   },

@@ -2,7 +2,6 @@ import type { RequestListener } from 'node:http'
 import { join } from 'node:path'
 import { bindDomain, lockDataFolder } from '../adapters/local/data-folder.ts'
 import { localRegistry } from '../adapters/local/registry.ts'
-import { serveMailbox } from '../adapters/mailbox/page.ts'
 import { deliveriesApi } from '../contract/cannon/internal.ts'
 import { ConfigError } from '../platform/config/load.ts'
 import { createAgent, httpClient } from '../platform/http/http-client.ts'
@@ -11,7 +10,8 @@ import { createProxy } from '../platform/http/proxy.ts'
 import { sendError } from '../platform/http/reply.ts'
 import { header } from '../platform/http/request.ts'
 import { createServe } from '../platform/http/serve.ts'
-import { startServer } from '../platform/http/server.ts'
+import type { Route } from '../platform/http/routes.ts'
+import { startServer, type RunningServer } from '../platform/http/server.ts'
 import { createServeUpgrade } from '../platform/http/upgrade.ts'
 import { createMetrics } from '../platform/metrics.ts'
 import { operationsRoutes } from '../platform/operations.ts'
@@ -30,10 +30,13 @@ import {
   verifierOf,
   type PlatformOverrides,
 } from './services.ts'
-import { openStores } from './stores.ts'
+import { openStores, type Stores } from './stores.ts'
 
 export interface RunningOne extends AsyncDisposable {
-  readonly url: string
+  /** Where clients come in: at nginz for the API, at cannon for sockets, nowhere else. */
+  readonly url: string | undefined
+  /** Where the other services call this one; nobody calls nginz. */
+  readonly internalUrl: string | undefined
   readonly operatorUrl: string
   readonly greeting: readonly string[]
   drain(): Promise<void>
@@ -42,9 +45,9 @@ export interface RunningOne extends AsyncDisposable {
 const graceMs = 10_000
 
 /**
- * One service in this process, its neighbours over HTTP at the addresses the registry knows. The
- * listener takes public and internal calls and must be reached only by the other services; clients
- * come in at nginz and, for sockets, at cannon.
+ * One service in this process, its neighbours over HTTP at the addresses the registry knows. What
+ * services say to one another, and what nginz passes on, comes in at the internal listener; clients
+ * come in at the listener of nginz and, for sockets, at that of cannon.
  */
 export async function startOne(
   name: ServiceName,
@@ -74,35 +77,36 @@ export async function startOne(
       ? undefined
       : await startWithStores(name, config, platform, registry, keys, overrides, starting)
   const services = started === undefined ? [] : [started.service]
-  const listener =
+  const serve = (routes: readonly Route[]): RequestListener =>
+    createServe({ routes, platform, metrics, isStrict: config.isStrict })
+  const internal =
     started === undefined
-      ? edge(config, platform, registry, keys)
-      : createServe({
-          routes: started.service.routes,
-          platform,
-          metrics,
-          isStrict: config.isStrict,
-        })
+      ? undefined
+      : await startServer({ ...config.internalListen, listener: serve(started.service.routes) })
+  starting.defer(async () => internal?.close(0))
   const trusted = parseNetworks(config.nginz.trustedProxies)
-  const front = await startServer({
-    ...config.listen,
-    listener,
-    ...(started === undefined || started.service.sockets.length === 0
-      ? {}
-      : {
-          upgrade: createServeUpgrade({
-            routes: started.service.sockets,
-            platform,
-            addressOf: (request) =>
-              clientAddress(
-                request.socket.remoteAddress ?? '',
-                header(request, 'x-forwarded-for'),
-                trusted,
-              ),
-          }),
-        }),
-  })
-  starting.defer(() => front.close(0))
+  const sockets = started?.service.sockets ?? []
+  const front = await startFront()
+  starting.defer(async () => front?.close(0))
+
+  async function startFront(): Promise<RunningServer | undefined> {
+    if (name === 'nginz') {
+      return startServer({ ...config.listen, listener: edge(config, platform, registry, keys) })
+    }
+    if (sockets.length === 0) return undefined
+    const upgrade = createServeUpgrade({
+      routes: sockets,
+      platform,
+      addressOf: (request) =>
+        clientAddress(
+          request.socket.remoteAddress ?? '',
+          header(request, 'x-forwarded-for'),
+          trusted,
+        ),
+    })
+    return startServer({ ...config.listen, listener: serve([]), upgrade })
+  }
+
   const operations = createServe({
     routes: operationsRoutes({
       services: () => services,
@@ -116,8 +120,7 @@ export async function startOne(
   const operator = await startServer({
     ...config.operatorListen,
     listener: (request, response) => {
-      const mailbox = started?.mailbox()
-      if (mailbox !== undefined && serveMailbox(mailbox, request, response)) return
+      if (started?.stores.serveOperator(request, response) === true) return
       void operations(request, response).catch((error: unknown) => sendError(response, error))
     },
   })
@@ -125,18 +128,21 @@ export async function startOne(
 
   const resources = starting.move()
   return {
-    url: front.url,
+    url: front?.url,
+    internalUrl: internal?.url,
     operatorUrl: operator.url,
     greeting: [
       `Tricord ${name}, backend domain ${config.domain}`,
       '',
-      `  listens on  ${front.url}`,
+      ...(front === undefined ? [] : [`  clients   ${front.url}`]),
+      ...(internal === undefined ? [] : [`  internal  ${internal.url}`]),
+      `  status    ${operator.url}/i/status`,
     ],
     async drain() {
       isDraining = true
       // Sockets are told to reconnect first; what others ask of us is answered to the end.
       if (name === 'cannon') await started?.service.drain()
-      await front.close(graceMs)
+      await Promise.all([front?.close(graceMs), internal?.close(graceMs)])
       if (name !== 'cannon') await started?.service.drain()
     },
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
@@ -159,7 +165,7 @@ async function startWithStores(
   keys: Awaited<ReturnType<typeof loadKeys>>,
   overrides: PlatformOverrides,
   starting: AsyncDisposableStack,
-): Promise<{ service: Service; mailbox: () => ReturnType<typeof openStores>['mailbox'] }> {
+): Promise<{ service: Service; stores: Stores }> {
   const folder = join(config.data, name)
   starting.use(await lockDataFolder(folder))
   await bindDomain(folder, config.domain)
@@ -185,7 +191,7 @@ async function startWithStores(
       cannonAt: (address) => httpClient(deliveriesApi, { address: () => address, agent }),
     }),
   )
-  return { service, mailbox: () => stores.mailbox }
+  return { service, stores }
 }
 
 function edge(

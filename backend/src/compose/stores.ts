@@ -1,8 +1,12 @@
 import { mkdir } from 'node:fs/promises'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { openFilesystem } from '../adapters/filesystem/objects.ts'
 import { openMailbox, type Mailbox } from '../adapters/mailbox/mailbox.ts'
+import { serveMailbox } from '../adapters/mailbox/page.ts'
 import { memoryPresence } from '../adapters/memory/presence.ts'
+import { createNoticeboard, type Noticeboard } from '../adapters/noticeboard/noticeboard.ts'
+import { serveNoticeboard } from '../adapters/noticeboard/page.ts'
 import type { CommitHooks } from '../adapters/sqlite/group-commit.ts'
 import { openSqlite } from '../adapters/sqlite/wide-column.ts'
 import { openSqliteSearch } from '../adapters/sqlite/user-search.ts'
@@ -10,6 +14,7 @@ import type { Platform } from '../platform/service.ts'
 import type { MailSender } from '../ports/mail.ts'
 import type { ObjectStore } from '../ports/objects.ts'
 import type { PresenceStore } from '../ports/presence.ts'
+import type { NativePush } from '../ports/push.ts'
 import type { UserSearch } from '../ports/search.ts'
 import type { WideColumnStore } from '../ports/wide-column.ts'
 import type { Config } from './config.ts'
@@ -21,8 +26,10 @@ export interface Stores extends AsyncDisposable {
   objects(): Promise<ObjectStore>
   presence(): Promise<PresenceStore>
   mail(): Promise<MailSender>
-  /** Present once `mail` has opened one. */
-  readonly mailbox: Mailbox | undefined
+  /** Undefined where no app can be woken. */
+  push(): Promise<NativePush | undefined>
+  /** Answers for what the opened adapters show on the operator's listener; false: not theirs. */
+  serveOperator(request: IncomingMessage, response: ServerResponse): boolean
 }
 
 /**
@@ -36,6 +43,7 @@ export function openStores(
 ): Stores {
   const opened = new AsyncDisposableStack()
   let mailbox: Mailbox | undefined
+  let noticeboard: Noticeboard | undefined
   const file = async (...parts: string[]): Promise<string> => {
     await mkdir(config.data, { recursive: true, mode: 0o700 })
     return join(config.data, ...parts)
@@ -73,9 +81,14 @@ export function openStores(
       })
       return mailbox
     }),
-    get mailbox() {
-      return mailbox
+    async push() {
+      if (config.push.kind === 'none') return undefined
+      noticeboard ??= opened.use(createNoticeboard(platform.clock))
+      return noticeboard
     },
+    serveOperator: (request, response) =>
+      (mailbox !== undefined && serveMailbox(mailbox, request, response)) ||
+      (noticeboard !== undefined && serveNoticeboard(noticeboard, request, response)),
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   }
 }
