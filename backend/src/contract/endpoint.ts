@@ -239,7 +239,7 @@ type ClientBody<A extends Auth, B> = B extends z.ZodType
 /** Where everything in it may be left out, so may the query. */
 type QueryPart<V> = V extends undefined
   ? unknown
-  : Readonly<Partial<Record<never, never>>> extends V
+  : Partial<V> extends V
     ? { readonly query?: V }
     : Part<'query', V>
 export type ClientInput<D extends EndpointDeclaration> = Part<

@@ -26,6 +26,7 @@ function stage() {
     detach: (number) => void detached.push(number),
     confirm: () => undefined,
     silenceMs: () => 0,
+    longestSilenceMs: () => 0,
     run: async () => undefined,
   }
   const place = {

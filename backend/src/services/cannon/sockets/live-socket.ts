@@ -114,7 +114,8 @@ export class LiveSocket implements Attachable, ConnectionListener, WheelItem {
       } catch (error) {
         // An inbox that changes its owner has none for a moment.
         const waitedMs = clock.monotonicMs() - this.openedMs
-        if (!(error instanceof Unavailable) || waitedMs > longestOpeningMs || this.isClosed) throw error
+        if (!(error instanceof Unavailable) || waitedMs > longestOpeningMs || this.isClosed)
+          throw error
       }
       await clock.sleep(firstRetryMs)
     }

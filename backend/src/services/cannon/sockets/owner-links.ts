@@ -128,10 +128,12 @@ export function createOwnerLinks<Socket extends Attachable>(deps: {
         })
         if (body.isConfirmed) link.confirmedMs = beganMs
         if (body.tenure !== tenure) beginTenure(body.tenure, waiting)
-        for (const [index, one] of waiting.entries()) answer(one, body.attached[index])
+        for (const [index, one] of inFlight.entries()) answer(one, body.attached[index])
+        inFlight = []
         for (const number of body.lost) lose(number)
         if (body.ringVersion > (map?.version ?? -1)) void refresh(client)
       } catch (error) {
+        inFlight = []
         for (const { attach, reject } of waiting) {
           // It may have been made: the number is given up and never used again.
           sockets.delete(attach.attachment)
@@ -196,8 +198,11 @@ export function createOwnerLinks<Socket extends Attachable>(deps: {
       confirmedMs: clock.monotonicMs(),
       beat: schedule,
       drop() {
-        for (const { attach, reject } of [...inFlight, ...attaching.splice(0)]) {
+        const dropped = [...inFlight, ...attaching.splice(0)]
+        inFlight = []
+        for (const { attach, reject } of dropped) {
           sockets.delete(attach.attachment)
+          detached.push(attach.attachment)
           reject(new Unavailable('the inbox has another owner'))
         }
       },
@@ -291,18 +296,17 @@ export function createOwnerLinks<Socket extends Attachable>(deps: {
 
   return {
     find: (attachment) => sockets.get(attachment),
-    attach(socket, { replaces, ...place }) {
+    attach(socket, place) {
       lastNumber += 1
       const attachment = lastNumber
-      const before = socket.owner
-      if (replaces !== undefined) sockets.delete(replaces)
+      const { replaces } = place
+      if (replaces !== undefined) {
+        sockets.delete(replaces)
+        // The new owner may be the same process under another id, so it is told as well.
+        if (socket.owner !== linkOf(socket.user)) socket.owner?.detach(replaces)
+      }
       sockets.set(attachment, socket)
-      const link = linkOf(socket.user)
-      const isSame = link !== undefined && before === link
-      // Another owner is told that the earlier one is over.
-      if (replaces !== undefined && before !== undefined && !isSame) before.detach(replaces)
-      const attach = { ...place, attachment, ...(isSame && replaces ? { replaces } : {}) }
-      return { attachment, position: attachAt(socket, attach) }
+      return { attachment, position: attachAt(socket, { ...place, attachment }) }
     },
     detach(attachment) {
       const socket = sockets.get(attachment)

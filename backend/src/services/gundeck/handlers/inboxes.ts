@@ -1,9 +1,8 @@
 import type { Handlers } from '../../../contract/endpoint.ts'
 import type { queueApi } from '../../../contract/gundeck/attachments.ts'
 import type { inboxApi } from '../../../contract/gundeck/internal.ts'
-import type { UserId } from '../../../contract/ids.ts'
 import type { Inboxes } from '../inbox/inboxes.ts'
-import type { Acknowledgement, Queues } from '../inbox/queues.ts'
+import type { Queues } from '../inbox/queues.ts'
 import type { Router } from '../ring/router.ts'
 import type { NotificationStore } from '../store/notifications.ts'
 import type { PushTokenStore } from '../store/push-tokens.ts'
@@ -66,10 +65,7 @@ export function inboxHandlers(deps: {
   }
 }
 
-export function queueHandlers(deps: {
-  queues: Queues
-  router: Router
-}): Handlers<typeof queueApi> {
+export function queueHandlers(deps: { queues: Queues; router: Router }): Handlers<typeof queueApi> {
   const { queues, router } = deps
   return {
     async openQueue({ params, query }) {
@@ -91,21 +87,14 @@ export function queueHandlers(deps: {
       }
     },
     async acknowledge({ query, body }) {
-      const byUser = new Map<UserId, Acknowledgement[]>()
-      for (const given of body.acknowledgements) {
-        const known = byUser.get(given.user)
-        if (known) known.push(given)
-        else byUser.set(given.user, [given])
-      }
+      const byUser = Map.groupBy(body.acknowledgements, ({ user }) => user)
       await router.atOwners([...byUser.keys()], query, {
         async here(users) {
           await queues.acknowledge(users.flatMap((user) => byUser.get(user) ?? []))
           return []
         },
         async there(owner, users, { query: routed, signal }) {
-          const acknowledgements = users
-            .flatMap((user) => byUser.get(user) ?? [])
-            .map((given) => ({ ...given, acknowledged: [...given.acknowledged] }))
+          const acknowledgements = users.flatMap((user) => byUser.get(user) ?? [])
           await owner.acknowledge({ query: routed, body: { acknowledgements }, signal })
           return []
         },

@@ -88,29 +88,33 @@ export function pushHandlers(deps: {
         if (round === 0 && age === undefined) return undefined
         return (age ?? 0) + Math.ceil(clock.monotonicMs() - startedMs)
       }
-      await router.atOwners([...users], {}, {
-        async here(own, round) {
-          const part = own.length === users.size ? pushes : partOf(pushes, own)
-          return storeHere(part, ageIn(round), eventTimesMs)
+      await router.atOwners(
+        [...users],
+        {},
+        {
+          async here(own, round) {
+            const part = own.length === users.size ? pushes : partOf(pushes, own)
+            return storeHere(part, ageIn(round), eventTimesMs)
+          },
+          async there(owner, theirs, { query, signal, round }) {
+            const first = ageIn(round)
+            const reply = await owner.push({
+              body: {
+                pushes: partOf(pushes, theirs),
+                ...query,
+                ...(first === undefined ? {} : { isRepeat: true, firstAttemptAgeMs: first }),
+              },
+              signal,
+            })
+            for (const [index, times] of reply.body.eventTimesMs.entries()) {
+              Object.assign(eventTimesMs[index] ?? {}, times)
+            }
+            const { elsewhere = [], ringVersion: theirVersion = 0 } = reply.body
+            if (elsewhere.length > 0) await ring.refresh(theirVersion)
+            return elsewhere
+          },
         },
-        async there(owner, theirs, { query, signal, round }) {
-          const first = ageIn(round)
-          const reply = await owner.push({
-            body: {
-              pushes: partOf(pushes, theirs),
-              ...query,
-              ...(first === undefined ? {} : { isRepeat: true, firstAttemptAgeMs: first }),
-            },
-            signal,
-          })
-          for (const [index, times] of reply.body.eventTimesMs.entries()) {
-            Object.assign(eventTimesMs[index] ?? {}, times)
-          }
-          const { elsewhere = [], ringVersion: theirVersion = 0 } = reply.body
-          if (elsewhere.length > 0) await ring.refresh(theirVersion)
-          return elsewhere
-        },
-      })
+      )
       return { status: 200, body: { eventTimesMs } }
     },
   }

@@ -1,7 +1,13 @@
 import type { Logger } from 'pino'
 import type { ClientId, NotificationId, UserId } from '../../../contract/ids.ts'
 import type { Clock } from '../../../platform/clock.ts'
-import { compareTimeUuid, microsOfTicks, msOfTicks, ticksOf, ticksOfMs } from '../../../platform/time-uuid.ts'
+import {
+  compareTimeUuid,
+  microsOfTicks,
+  msOfTicks,
+  ticksOf,
+  ticksOfMs,
+} from '../../../platform/time-uuid.ts'
 import { doneUpTo } from '../rules/acknowledged.ts'
 import { hasMissed } from '../rules/missed.ts'
 import { positionAfter } from '../rules/notification-id.ts'

@@ -91,7 +91,11 @@ export function createBeat(deps: BeatDeps): Beat {
     }
     // A conditional write is not idempotent: what is not known is read before it is tried again.
     const found = await store.instance(name())
-    if (found?.epoch === to.epoch && found.sequence === to.sequence && found.ceiling === to.ceiling) {
+    if (
+      found?.epoch === to.epoch &&
+      found.sequence === to.sequence &&
+      found.ceiling === to.ceiling
+    ) {
       line = to
       raisedMs = startedMs
       return 'raised'

@@ -140,7 +140,9 @@ export function createRouter(deps: { ring: Ring; ownerAt: OwnerAt; clock: Clock 
     ])
     const failed = results.find((result) => result.status === 'rejected')
     if (failed) throw failed.reason
-    const elsewhere = results.flatMap((result) => (result.status === 'fulfilled' ? result.value : []))
+    const elsewhere = results.flatMap((result) =>
+      result.status === 'fulfilled' ? result.value : [],
+    )
     return [...unknown, ...elsewhere]
   }
 

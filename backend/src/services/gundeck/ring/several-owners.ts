@@ -111,7 +111,8 @@ export async function joinRing(deps: RingDeps): Promise<Ring> {
       const found = await store.read()
       const name = `${instance}/${deps.startName()}`
       let joined = 1n
-      for (const line of found.instances.values()) if (line.joined >= joined) joined = line.joined + 1n
+      for (const line of found.instances.values())
+        if (line.joined >= joined) joined = line.joined + 1n
       const line = { epoch: 1n, sequence: 1n, ceiling: 0n, address, joined, clockMs: clock.nowMs() }
       if (!(await store.register(name, line))) continue
       me = name
@@ -159,7 +160,7 @@ export async function joinRing(deps: RingDeps): Promise<Ring> {
     }
     if (lost.length === 0) return
     log.info({ shards: lost.length, version: Number(view.version) }, 'inboxes given up')
-    for (const { onLost } of listeners) onLost(lost)
+    for (const listener of listeners) listener.onLost(lost)
   }
 
   const isKnown = ({ shard, epoch }: Tenure): boolean => tenures[shard]?.epoch === epoch
@@ -232,7 +233,7 @@ export async function joinRing(deps: RingDeps): Promise<Ring> {
     const lost = shardNumbers.filter((shard) => tenures[shard] !== undefined)
     for (const shard of lost) tenures[shard] = undefined
     releasing.clear()
-    if (lost.length > 0) for (const { onLost } of listeners) onLost(lost)
+    if (lost.length > 0) for (const listener of listeners) listener.onLost(lost)
   }
 
   /** Takes shards from whoever has them, all in one change that fails if anything moved. */
@@ -283,7 +284,7 @@ export async function joinRing(deps: RingDeps): Promise<Ring> {
     if (shards.length === 0) return
     for (const shard of shards) releasing.add(shard)
     await at('releasing')
-    for (const { onReleasing } of listeners) await onReleasing(shards)
+    for (const listener of listeners) await listener.onReleasing(shards)
     await alone(async () => {
       const own = await beat.hold()
       let next = own
@@ -399,7 +400,10 @@ export async function joinRing(deps: RingDeps): Promise<Ring> {
   }
 
   function noteMembers(living: readonly string[], nowMs: number): void {
-    const text = living.filter((name) => !insane.has(name)).toSorted().join(' ')
+    const text = living
+      .filter((name) => !insane.has(name))
+      .toSorted()
+      .join(' ')
     if (text === membersText) return
     membersText = text
     membersSinceMs = nowMs
@@ -480,7 +484,8 @@ export async function joinRing(deps: RingDeps): Promise<Ring> {
         isFailing = false
       } catch (error) {
         if (signal.aborted) return
-        if (!isFailing) log.warn({ err: error }, 'the ring of inbox owners cannot be read or changed')
+        if (!isFailing)
+          log.warn({ err: error }, 'the ring of inbox owners cannot be read or changed')
         isFailing = true
       }
       await clock.sleep(watchEveryMs, signal)

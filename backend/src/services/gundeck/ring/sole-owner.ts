@@ -74,7 +74,7 @@ export async function takeOver(deps: {
     if (isOwner) {
       log.error('another process took over the inboxes')
       isOwner = false
-      for (const { onLost } of listeners) onLost(shardNumbers)
+      for (const listener of listeners) listener.onLost(shardNumbers)
     }
     return new Unavailable('the inboxes are owned by another process')
   }
