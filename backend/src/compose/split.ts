@@ -22,7 +22,7 @@ import { createNginz } from '../services/nginz/index.ts'
 import type { Config, ServiceName } from './config.ts'
 import { publicEndpoints } from './embedded.ts'
 import { gatherPushes } from './gathered-pushes.ts'
-import { neighbours } from './neighbours.ts'
+import { internalApis, neighbours } from './neighbours.ts'
 import {
   createPlatform,
   loadKeys,
@@ -189,6 +189,7 @@ async function startWithStores(
       address: addressOf(registry, name),
       overrides,
       cannonAt: (address) => httpClient(deliveriesApi, { address: () => address, agent }),
+      ownerAt: (address) => httpClient(internalApis.gundeck, { address: () => address, agent }),
     }),
   )
   return { service, stores }
