@@ -15,6 +15,8 @@ export interface JobEnvironment extends AsyncDisposable {
   readonly registry: Registry
   /** Who runs the job, for people: host and process. */
   readonly holder: string
+  /** Closes something together with the environment. */
+  use<T extends AsyncDisposable>(resource: T): T
 }
 
 /** Opens what jobs share; each store is opened by the job that asks for it. */
@@ -35,6 +37,7 @@ export async function openJobEnvironment(
     stores,
     registry,
     holder: `${hostname()} process ${process.pid}`,
+    use: (resource) => opened.use(resource),
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   }
 }

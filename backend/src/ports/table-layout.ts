@@ -53,4 +53,3 @@ function columnsOf(columns: Columns): ColumnLayout[] {
     return { name, type, isOptional }
   })
 }
-

@@ -7,7 +7,11 @@
  * `Unavailable`; a write that may or may not have landed rejects with `UnknownOutcome`.
  */
 
-/** Values as the domain sees them: `timestamp` is milliseconds since the epoch, `uuid` lower case. */
+/**
+ * Values as the domain sees them: `timestamp` is milliseconds since the epoch, `uuid` lower case.
+ * As keys they sort by value; `timeuuid` by its time, and of one time in no defined order; `text` by
+ * code point. A text that is the only partition key is not empty.
+ */
 interface ValueOf {
   text: string
   uuid: string

@@ -11,7 +11,13 @@ export const existsColumn = '"_row"'
 /** Never has a value. A statement that only states a condition "removes" it. */
 export const touchedColumn = '"_touched"'
 
-const hiddenColumns = { _row: 'boolean', _touched: 'boolean' } as const
+const hiddenColumns: readonly ColumnLayout[] = ['_row', '_touched'].map((name) => ({
+  name,
+  type: 'boolean',
+  isOptional: true,
+}))
+const hiddenOf = ({ writes }: Pick<TableSchema, 'writes'>): readonly ColumnLayout[] =>
+  writes === 'conditional' ? hiddenColumns : []
 
 /** A table as migrations make it: everything about it that is in the store. */
 export interface TableSchema extends TableLayout {
@@ -30,15 +36,13 @@ export const qualifiedName = (keyspace: string, tableName: string): string =>
 
 export function createTable(keyspace: string, schema: TableSchema): string {
   const { partition, cluster, columns } = schema
-  const hidden = schema.writes === 'conditional' ? hiddenColumns : {}
   const definitions = [
-    ...[...partition, ...cluster, ...columns].map(definition),
-    ...Object.entries(hidden).map(([name, type]) => `${quote(name)} ${type}`),
+    ...[...partition, ...cluster, ...columns, ...hiddenOf(schema)].map(definition),
     `PRIMARY KEY (${[`(${names(partition)})`, ...cluster.map(({ name }) => quote(name))].join(', ')})`,
   ]
   return (
     `CREATE TABLE IF NOT EXISTS ${qualifiedName(keyspace, schema.name)} (${definitions.join(', ')})` +
-    ` WITH ${tableOptions(schema)}`
+    ` WITH ${optionsText(schema)}`
   )
 }
 
@@ -49,40 +53,42 @@ export const dropColumn = (keyspace: string, tableName: string, name: string): s
 export const dropTable = (keyspace: string, tableName: string): string =>
   `DROP TABLE IF EXISTS ${qualifiedName(keyspace, tableName)}`
 export const alterOptions = (keyspace: string, schema: TableSchema): string =>
-  `ALTER TABLE ${qualifiedName(keyspace, schema.name)} WITH ${tableOptions(schema)}`
+  `ALTER TABLE ${qualifiedName(keyspace, schema.name)} WITH ${optionsText(schema)}`
 
 const secondsPerDay = 24 * 60 * 60
+
+export interface TableOptions {
+  readonly compaction: Readonly<Record<string, string>>
+  readonly gcGraceSeconds: number
+}
 
 /**
  * How a table is compacted and for how long its tombstones stay; docs/data-model.md says why and
  * what was measured. A tombstone must outlive the hints (3 hours) and the interval between two
  * repairs, or what it removed comes back from a replica that missed it.
  */
-export function tableOptions({ shape }: Pick<TableSchema, 'shape'>): string {
+export function wantedOptions({ shape }: Pick<TableSchema, 'shape'>): TableOptions {
   switch (shape) {
     case 'rows':
-      return options({
+      return {
         // Levels: a read meets one file per level, and these rows are read far more than written.
         compaction: { class: 'UnifiedCompactionStrategy', scaling_parameters: 'L4' },
         gcGraceSeconds: 10 * secondsPerDay,
-      })
+      }
     case 'queue':
-      return options({
+      return {
         // A file per day, which goes as a whole when its rows have expired. Most rows are removed
         // before they leave memory, and readers begin behind what is removed.
         compaction: {
           class: 'TimeWindowCompactionStrategy',
           compaction_window_unit: 'DAYS',
           compaction_window_size: '1',
-          // Without a look at which other files overlap: buckets never span two days.
-          tombstone_compaction_interval: `${secondsPerDay}`,
-          unchecked_tombstone_compaction: 'true',
         },
         // What comes back here lies behind the cursor, where nobody reads, and expires.
         gcGraceSeconds: secondsPerDay,
-      })
+      }
     case 'worklist':
-      return options({
+      return {
         // Scans meet every tombstone of the table, so these must go soon: compact eagerly.
         compaction: {
           class: 'UnifiedCompactionStrategy',
@@ -92,16 +98,14 @@ export function tableOptions({ shape }: Pick<TableSchema, 'shape'>): string {
           unchecked_tombstone_compaction: 'true',
         },
         gcGraceSeconds: secondsPerDay,
-      })
+      }
   }
 }
 
-function options(given: {
-  compaction: Readonly<Record<string, string>>
-  gcGraceSeconds: number
-}): string {
-  const pairs = Object.entries(given.compaction).map(([key, value]) => `'${key}': '${value}'`)
-  return `compaction = {${pairs.join(', ')}} AND gc_grace_seconds = ${given.gcGraceSeconds}`
+function optionsText(schema: Pick<TableSchema, 'shape'>): string {
+  const { compaction, gcGraceSeconds } = wantedOptions(schema)
+  const pairs = Object.entries(compaction).map(([key, value]) => `'${key}': '${value}'`)
+  return `compaction = {${pairs.join(', ')}} AND gc_grace_seconds = ${gcGraceSeconds}`
 }
 
 const definition = ({ name, type }: ColumnLayout): string => `${quote(name)} ${type}`
@@ -119,10 +123,7 @@ export interface ColumnRow {
 }
 
 /** What a table needs and does not have; undefined when it can be used. */
-export function differenceOf(
-  schema: TableSchema,
-  found: readonly ColumnRow[],
-): string | undefined {
+export function differenceOf(schema: TableSchema, found: readonly ColumnRow[]): string | undefined {
   const rows = found.filter(({ table_name }) => table_name === schema.name)
   if (rows.length === 0) return `table ${schema.name} is missing`
   const keyText = (kind: string): string =>
@@ -138,12 +139,7 @@ export function differenceOf(
   if (declared.join(' | ') !== stored.join(' | ')) {
     return `table ${schema.name} has the key (${stored.join(' | ')}), not (${declared.join(' | ')})`
   }
-  const hidden = schema.writes === 'conditional' ? Object.entries(hiddenColumns) : []
-  const needed = [
-    ...schema.columns.map(({ name, type }) => [name, type] as const),
-    ...hidden,
-  ]
-  for (const [name, type] of needed) {
+  for (const { name, type } of [...schema.columns, ...hiddenOf(schema)]) {
     const row = rows.find(({ column_name }) => column_name === name)
     if (row === undefined) return `column ${schema.name}.${name} is missing`
     if (row.type !== type) return `column ${schema.name}.${name} holds ${row.type}, not ${type}`

@@ -18,7 +18,11 @@ export interface JobCommand {
    *
    * @param flags Names of the flags that were given.
    */
-  prepare(environment: JobEnvironment, flags: ReadonlySet<string>): Promise<Job>
+  prepare(
+    environment: JobEnvironment,
+    flags: ReadonlySet<string>,
+    signal: AbortSignal,
+  ): Promise<Job>
   /** Before the journal is opened, for the job that makes its table. */
   begin?(environment: JobEnvironment, signal: AbortSignal): Promise<void>
 }
@@ -70,7 +74,7 @@ async function runOnce(
     await definition.begin?.(environment, signal)
     const db = await environment.stores.wideColumn()
     await db.open([journalTable])
-    const job = await definition.prepare(environment, flags)
+    const job = await definition.prepare(environment, flags, signal)
     const { registry, platform, holder } = environment
     const { done, postponed } = await runJob(
       job,

@@ -111,7 +111,10 @@ function checkRecords(job: Job, records: ReadonlyMap<number, StepRecord>): void 
         'data and must not change it: run the job of the newer release',
     )
   }
-  const lastDone = Math.max(0, ...[...records.values()].map(({ step }) => step))
+  // Steps of every run have no place in the order.
+  const repeated = new Set(job.steps.filter((step) => step.isRepeated).map((step) => step.number))
+  const ordered = [...records.keys()].filter((number) => !repeated.has(number))
+  const lastDone = Math.max(0, ...ordered)
   for (const { number, name, checksum, obstacle } of job.steps) {
     const record = records.get(number)
     if (record !== undefined && record.checksum !== checksum) {
@@ -120,7 +123,7 @@ function checkRecords(job: Job, records: ReadonlyMap<number, StepRecord>): void 
           `another content (${record.checksum}, now ${checksum}). A step never changes: add one`,
       )
     }
-    if (record === undefined && number < lastDone && obstacle === undefined) {
+    if (record === undefined && number < lastDone && !repeated.has(number) && !obstacle) {
       throw new JobRefused(
         `${job.name}: step ${number} (${name}) is new, but step ${lastDone} was done already. New ` +
           'steps come last',
