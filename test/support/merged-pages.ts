@@ -1,0 +1,43 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+export interface MergedPages extends AsyncDisposable {
+  readonly url: string
+}
+
+/**
+ * What several processes show on their operator's listeners, as if one process had it all: the
+ * lists of `GET /mails` and `GET /pushes` are joined, everything else goes to each of them. One
+ * that is not there has nothing to show.
+ */
+export async function mergePages(urls: readonly string[]): Promise<MergedPages> {
+  const server = createServer((request, response) => {
+    const ask = async (url: string): Promise<Record<string, readonly unknown[]>> => {
+      try {
+        const reply = await fetch(new URL(request.url ?? '/', url), {
+          method: request.method ?? 'GET',
+          signal: AbortSignal.timeout(2000),
+        })
+        return reply.ok ? ((await reply.json()) as Record<string, readonly unknown[]>) : {}
+      } catch {
+        return {}
+      }
+    }
+    void Promise.all(urls.map(ask)).then((replies) => {
+      const merged: Record<string, unknown[]> = {}
+      for (const reply of replies) {
+        for (const [name, list] of Object.entries(reply)) (merged[name] ??= []).push(...list)
+      }
+      response.setHeader('content-type', 'application/json')
+      response.end(JSON.stringify(merged))
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return {
+    url: `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
