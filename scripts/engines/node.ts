@@ -1,10 +1,11 @@
 /** One node of one engine: start, end, kill, freeze. */
-import { access, mkdir, open, writeFile } from 'node:fs/promises'
+import { access, mkdir, open, rename, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Cluster, Engine, EngineNode } from './engine.ts'
 import {
+  type Command,
   type ProcessIdentity,
   type ProcessState,
   processState,
@@ -76,7 +77,10 @@ export function runningNode(engine: Engine, cluster: Cluster, node: EngineNode):
     for (const file of engine.files(cluster, node)) {
       const path = join(node.directory, file.path)
       if (file.once === true && (await isThere(path))) continue
-      await writeFile(path, file.text, { mode: file.mode ?? 0o644 })
+      // Renamed into place: nodes that share a file may be starting at the same moment.
+      const unfinished = `${path}.${String(node.index)}`
+      await writeFile(unfinished, file.text, { mode: file.mode ?? 0o644 })
+      await rename(unfinished, path)
     }
   }
 
@@ -99,7 +103,8 @@ export function runningNode(engine: Engine, cluster: Cluster, node: EngineNode):
           )
         }
         await prepareFolder()
-        await startDetached(engine.command(cluster, node), {
+        const command = engine.command(cluster, node)
+        await startDetached(engine.isUnprivileged === true ? asSomebodyElse(command) : command, {
           identity: identityFile,
           log,
           cwd: node.directory,
@@ -128,6 +133,19 @@ export function runningNode(engine: Engine, cluster: Cluster, node: EngineNode):
     async thaw() {
       await signalProcess(await identity(), 'SIGCONT')
     },
+  }
+}
+
+/**
+ * As root: the same command in a user namespace where root is called nobody. It owns what root owns,
+ * so cache and data may lie anywhere, and has none of root's rights otherwise.
+ */
+function asSomebodyElse(command: Command): Command {
+  if (process.getuid?.() !== 0) return command
+  return {
+    ...command,
+    program: 'unshare',
+    args: ['--user', '--map-user=65534', '--map-group=65534', command.program, ...command.args],
   }
 }
 

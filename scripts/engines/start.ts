@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { readCatalogue } from './catalogue.ts'
 import { readCredentials } from './credentials.ts'
 import { type Cluster, type Engine, type EngineName, engineNames } from './engine.ts'
-import { defaultCache, fetchPart } from './fetch/fetch.ts'
+import { defaultCache, fetchPart, partTarget } from './fetch/fetch.ts'
 import { engines } from './kinds/all.ts'
 import { defaultDirectory, defaultNetwork, nodesOf } from './layout.ts'
 import { withLock } from './lock.ts'
@@ -70,12 +70,6 @@ export function namesOrAll(names: readonly EngineName[] | undefined): EngineName
   return engineNames.filter((name) => wanted.has(name))
 }
 
-function definitionOf(name: EngineName): Engine {
-  const engine = engines[name]
-  if (engine === undefined) throw new Error(`${name} cannot be started yet`)
-  return engine
-}
-
 interface Place {
   directory: string
   plan: Plan
@@ -98,15 +92,17 @@ async function placeOf(options: EngineOptions): Promise<Place> {
 }
 
 /** Handles to engines that may or may not run; starts and fetches nothing. */
-export async function attachEngines(
-  options: EngineOptions,
-  parts: Readonly<Record<string, string>> = {},
-): Promise<RunningEngines> {
+export async function attachEngines(options: EngineOptions): Promise<RunningEngines> {
   const { directory, plan } = await placeOf(options)
+  const catalogue = await readCatalogue()
+  const cache = options.cache ?? defaultCache()
+  const parts: Record<string, string> = {}
+  for (const name of Object.keys(catalogue.parts)) {
+    parts[name] = await partTarget(catalogue, name, cache)
+  }
   const { credentials, tls } = await readCredentials(directory, plan)
   const attached: Partial<Record<EngineName, RunningEngine>> = {}
   for (const name of namesOrAll(options.names)) {
-    if (engines[name] === undefined) continue
     const cluster: Cluster = {
       name,
       nodes: nodesOf(name, { ...plan, directory }),
@@ -114,7 +110,7 @@ export async function attachEngines(
       credentials,
       tls,
     }
-    attached[name] = attachEngine(definitionOf(name), cluster)
+    attached[name] = attachEngine(engines[name], cluster)
   }
   const stop = async (): Promise<void> => {
     await Promise.all(
@@ -169,24 +165,20 @@ export async function startEngines(options: EngineOptions): Promise<RunningEngin
   }
   const say = options.say ?? ((): void => undefined)
   const { signal } = options
-  const names = namesOrAll(options.names).filter((name) => engines[name] !== undefined)
+  const names = namesOrAll(options.names)
   const catalogue = await readCatalogue()
-  const parts: Record<string, string> = {}
-  for (const part of new Set(names.flatMap((name) => definitionOf(name).parts))) {
-    parts[part] = await fetchPart(catalogue, part, {
-      cache: options.cache ?? defaultCache(),
-      say,
-      signal,
-    })
+  const cache = options.cache ?? defaultCache()
+  for (const part of new Set(names.flatMap((name) => engines[name].parts))) {
+    await fetchPart(catalogue, part, { cache, say, signal })
   }
   const { directory, plan } = await placeOf(options)
   await mkdir(directory, { recursive: true })
   return withLock(join(directory, 'lock'), { say, signal }, async () => {
     await writePlan(directory, plan)
-    const running = await attachEngines({ ...options, names, directory }, parts)
+    const running = await attachEngines({ ...options, names, directory })
     const outcomes = await Promise.allSettled(
       Object.values(running.engines).map((engine) =>
-        bringUp(engine, directory, definitionOf(engine.name).order, say, signal),
+        bringUp(engine, directory, engines[engine.name].order, say, signal),
       ),
     )
     const failures = outcomes.flatMap((one) =>

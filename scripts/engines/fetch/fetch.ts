@@ -33,6 +33,16 @@ export function defaultCache(): string {
   return join(base, 'tricord/engines')
 }
 
+/** Where the part lies once it is fetched. */
+export async function partTarget(
+  catalogue: Catalogue,
+  name: string,
+  cache: string,
+): Promise<string> {
+  const part = partOf(catalogue, name)
+  return join(cache, name, `${part.version}-${await partKey(name, part)}`)
+}
+
 /** Resolves with the folder that holds the part. A fetch that was cut off leaves nothing behind. */
 export async function fetchPart(
   catalogue: Catalogue,
@@ -40,7 +50,7 @@ export async function fetchPart(
   options: { cache: string; say: (line: string) => void; signal?: AbortSignal | undefined },
 ): Promise<string> {
   const part = partOf(catalogue, name)
-  const target = join(options.cache, name, `${part.version}-${await partKey(name, part)}`)
+  const target = await partTarget(catalogue, name, options.cache)
   if (await isThere(target)) return target
   await mkdir(join(options.cache, name), { recursive: true })
   return withLock(join(options.cache, name, 'lock'), options, async () => {

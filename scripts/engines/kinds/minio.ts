@@ -13,6 +13,9 @@ function port(node: EngineNode): number {
   return 9000 + node.index - 1
 }
 
+/** One for all nodes: their environments must be the same, this path too. */
+const environmentFile = '../minio.environment'
+
 function drivesOf(cluster: Cluster, node: EngineNode): string[] {
   const names = cluster.nodes.length === 1 ? ['drive1'] : ['drive1', 'drive2']
   return names.map((name) => join(node.directory, name))
@@ -58,7 +61,7 @@ export const minio: Engine = {
   folders: ['drive1', 'drive2', 'certificates/CAs'],
   files: (cluster) => [
     {
-      path: 'environment',
+      path: environmentFile,
       mode: 0o600,
       text: [
         `MINIO_ROOT_USER=${cluster.credentials['minio-access-key'] ?? ''}`,
@@ -79,9 +82,11 @@ export const minio: Engine = {
       ...minioDrives(cluster),
     ],
     env: {
-      MINIO_CONFIG_ENV_FILE: join(node.directory, 'environment'),
+      MINIO_CONFIG_ENV_FILE: join(node.directory, environmentFile),
       // The drives of these nodes lie on one disk, which MinIO refuses otherwise.
       MINIO_CI_CD: '1',
+      // In a container it would wait for loopback addresses to become others, unless told who it is.
+      _MINIO_SERVER_LOCAL: `${node.address}:${String(port(node))}`,
       MINIO_BROWSER: 'off',
       MINIO_UPDATE: 'off',
       GOMEMLIMIT: '384MiB',
