@@ -53,7 +53,10 @@ export async function partKey(name: string, part: Part): Promise<string> {
   hash.update(JSON.stringify([name, part, process.platform, process.arch]))
   const lock = join(catalogueFolder, part.lock)
   const files = (await stat(lock)).isDirectory()
-    ? (await readdir(lock)).sort().map((file) => join(lock, file))
+    ? (await readdir(lock, { recursive: true, withFileTypes: true }))
+        .filter((entry) => entry.isFile())
+        .map((entry) => join(entry.parentPath, entry.name))
+        .sort()
     : [lock]
   for (const file of files) {
     hash.update(`\0${file.slice(lock.length)}\0`)

@@ -51,6 +51,8 @@ export interface Engine {
   parts: readonly string[]
   /** One node after another, or all of them together. */
   order: 'together' | 'in turn'
+  /** Refuses to run as root, and is run as somebody else then. */
+  isUnprivileged?: boolean
   /** Folders that must be there, relative to the node's. */
   folders: readonly string[]
   files: (cluster: Cluster, node: EngineNode) => NodeFile[]

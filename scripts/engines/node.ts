@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Cluster, Engine, EngineNode } from './engine.ts'
 import {
+  type Command,
   type ProcessIdentity,
   type ProcessState,
   processState,
@@ -102,7 +103,8 @@ export function runningNode(engine: Engine, cluster: Cluster, node: EngineNode):
           )
         }
         await prepareFolder()
-        await startDetached(engine.command(cluster, node), {
+        const command = engine.command(cluster, node)
+        await startDetached(engine.isUnprivileged === true ? asSomebodyElse(command) : command, {
           identity: identityFile,
           log,
           cwd: node.directory,
@@ -131,6 +133,19 @@ export function runningNode(engine: Engine, cluster: Cluster, node: EngineNode):
     async thaw() {
       await signalProcess(await identity(), 'SIGCONT')
     },
+  }
+}
+
+/**
+ * As root: the same command in a user namespace where root is called nobody. It owns what root owns,
+ * so cache and data may lie anywhere, and has none of root's rights otherwise.
+ */
+function asSomebodyElse(command: Command): Command {
+  if (process.getuid?.() !== 0) return command
+  return {
+    ...command,
+    program: 'unshare',
+    args: ['--user', '--map-user=65534', '--map-group=65534', command.program, ...command.args],
   }
 }
 

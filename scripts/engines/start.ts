@@ -70,12 +70,6 @@ export function namesOrAll(names: readonly EngineName[] | undefined): EngineName
   return engineNames.filter((name) => wanted.has(name))
 }
 
-function definitionOf(name: EngineName): Engine {
-  const engine = engines[name]
-  if (engine === undefined) throw new Error(`${name} cannot be started yet`)
-  return engine
-}
-
 interface Place {
   directory: string
   plan: Plan
@@ -109,7 +103,6 @@ export async function attachEngines(options: EngineOptions): Promise<RunningEngi
   const { credentials, tls } = await readCredentials(directory, plan)
   const attached: Partial<Record<EngineName, RunningEngine>> = {}
   for (const name of namesOrAll(options.names)) {
-    if (engines[name] === undefined) continue
     const cluster: Cluster = {
       name,
       nodes: nodesOf(name, { ...plan, directory }),
@@ -117,7 +110,7 @@ export async function attachEngines(options: EngineOptions): Promise<RunningEngi
       credentials,
       tls,
     }
-    attached[name] = attachEngine(definitionOf(name), cluster)
+    attached[name] = attachEngine(engines[name], cluster)
   }
   const stop = async (): Promise<void> => {
     await Promise.all(
@@ -172,10 +165,10 @@ export async function startEngines(options: EngineOptions): Promise<RunningEngin
   }
   const say = options.say ?? ((): void => undefined)
   const { signal } = options
-  const names = namesOrAll(options.names).filter((name) => engines[name] !== undefined)
+  const names = namesOrAll(options.names)
   const catalogue = await readCatalogue()
   const cache = options.cache ?? defaultCache()
-  for (const part of new Set(names.flatMap((name) => definitionOf(name).parts))) {
+  for (const part of new Set(names.flatMap((name) => engines[name].parts))) {
     await fetchPart(catalogue, part, { cache, say, signal })
   }
   const { directory, plan } = await placeOf(options)
@@ -185,7 +178,7 @@ export async function startEngines(options: EngineOptions): Promise<RunningEngin
     const running = await attachEngines({ ...options, names, directory })
     const outcomes = await Promise.allSettled(
       Object.values(running.engines).map((engine) =>
-        bringUp(engine, directory, definitionOf(engine.name).order, say, signal),
+        bringUp(engine, directory, engines[engine.name].order, say, signal),
       ),
     )
     const failures = outcomes.flatMap((one) =>

@@ -1,6 +1,7 @@
 import {
   BrokenCircuitError,
   BulkheadRejectedError,
+  CircuitState,
   ConsecutiveBreaker,
   ExponentialBackoff,
   TaskCancelledError,
@@ -45,6 +46,8 @@ export interface DependencyLimits {
   /** Tries under way at once; as many again as `waiting` wait, and the rest is refused. */
   readonly atOnce: number
   readonly waiting: number
+  /** Tries without a time limit, which do not wait for a place. */
+  readonly longAtOnce: number
   /** After so many outages one after another nothing is tried for a while. */
   readonly failuresToBreak: number
   readonly brokenMs: number
@@ -55,12 +58,14 @@ const defaultLimits: DependencyLimits = {
   timeoutMs: 2000,
   atOnce: 64,
   waiting: 256,
+  longAtOnce: 256,
   failuresToBreak: 5,
   brokenMs: 1000,
   probeEveryMs: 5000,
 }
 /** Between probes of an engine that does not answer. */
 const impatientMs = 1000
+const longestTimerMs = 2 ** 31 - 1
 /** A connection that is just being made is no news. */
 const firstMs = 1000
 const firstProbesEveryMs = 200
@@ -73,6 +78,11 @@ export interface Attempt {
   /** Further tries after an outage; only for what may be done twice. */
   readonly retries?: number
   readonly timeoutMs?: number
+  /**
+   * It goes on for as long as somebody else takes, such as an upload: it has a place among its like
+   * and no time limit, and ends itself when the engine stalls.
+   */
+  readonly isLong?: boolean
 }
 
 /** One engine that this process depends on: bounded, timed, and left alone while it is down. */
@@ -87,9 +97,6 @@ export interface Dependency {
    * @throws UnknownOutcome when it was a write and no answer came
    */
   attempt<T>(attempt: Attempt, work: (signal: AbortSignal) => Promise<T>): Promise<T>
-  /** What the engine was seen to do outside of `attempt`, such as on a stream. */
-  noteUp(): void
-  noteDown(error: unknown): void
 }
 
 export interface Dependencies extends AsyncDisposable {
@@ -175,7 +182,8 @@ function watch(
     breaker: new ConsecutiveBreaker(limits.failuresToBreak),
     halfOpenAfter: limits.brokenMs,
   })
-  const lane = bulkhead(limits.atOnce, limits.waiting)
+  const short = bulkhead(limits.atOnce, limits.waiting)
+  const long = bulkhead(limits.longAtOnce, 0)
 
   let state: 'unknown' | 'waiting' | 'up' | 'down' = 'unknown'
   let reason = 'it has not answered yet'
@@ -216,7 +224,10 @@ function watch(
     outer: AbortSignal | undefined,
   ): Promise<T> {
     let isSent = false
-    const limit = timeout(what.timeoutMs ?? limits.timeoutMs, TimeoutStrategy.Aggressive)
+    const isLong = what.isLong === true
+    const lane = isLong ? long : short
+    const ms = isLong ? longestTimerMs : (what.timeoutMs ?? limits.timeoutMs)
+    const limit = timeout(ms, TimeoutStrategy.Aggressive)
     try {
       const result = await circuit.execute(
         ({ signal: fromCircuit }) =>
@@ -230,7 +241,8 @@ function watch(
           ),
         outer,
       )
-      noteUp()
+      // A late answer to what was asked before the circuit opened says nothing of now.
+      if (circuit.state !== CircuitState.Open) noteUp()
       return result
     } catch (error) {
       throw translated(what, error, isSent)
@@ -265,8 +277,6 @@ function watch(
         again.onRetry(() => retries.inc({ dependency: name }))
         return again.execute(({ signal }) => once(what, work, signal))
       },
-      noteUp,
-      noteDown,
     },
     isMissing: () =>
       need === 'always'

@@ -14,7 +14,12 @@ import {
 import { dirname, join, relative } from 'node:path'
 import { z } from 'zod'
 import { Unavailable } from '../../contract/error.ts'
-import type { ObjectMetadata, ObjectStore, StoredObject } from '../../ports/objects.ts'
+import {
+  requireObjectKey,
+  type ObjectMetadata,
+  type ObjectStore,
+  type StoredObject,
+} from '../../ports/objects.ts'
 
 /** An object is this file; the content that it names was complete and synced before. */
 const Description = z.object({
@@ -27,7 +32,6 @@ const Description = z.object({
 type Description = z.infer<typeof Description>
 
 const draftsFolder = '.drafts'
-const keyPattern = /^[A-Za-z0-9_][A-Za-z0-9_.-]*(\/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$/
 /** No key has a tilde in it, so no key looks like a file of another one. */
 const descriptionSuffix = '~.json'
 
@@ -43,12 +47,7 @@ export async function openFilesystem(options: {
   const { root, nowMs } = options
   const drafts = join(root, draftsFolder)
 
-  const pathOf = (key: string): string => {
-    if (!keyPattern.test(key)) {
-      throw new TypeError('an object key is made of plain names between slashes')
-    }
-    return join(root, key)
-  }
+  const pathOf = (key: string): string => join(root, requireObjectKey(key))
   const descriptionPath = (key: string): string => pathOf(key) + descriptionSuffix
   const contentPath = ({ key, content }: Description): string => `${pathOf(key)}~${content}`
 
