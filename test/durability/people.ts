@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { mailbox } from '../support/wire/mailbox.ts'
 import { rawClient, type RawClient } from '../support/wire/raw.ts'
 import type { QualifiedId } from '../support/wire/wire-types.ts'
@@ -63,7 +64,7 @@ export async function registerPeople(
     user: string,
     devices: Readonly<Record<string, Protocol>>,
   ): Promise<Device[]> {
-    const email = `${user}@example.org`
+    const email = `${user}.${randomUUID()}@example.org`
     const registered: Device[] = []
     for (const [device, protocol] of Object.entries(devices)) {
       const client = rawClient(server.url, {
