@@ -108,7 +108,7 @@ export const starters: Readonly<
     const { config, platform, stores, neighbours, address, overrides, cannonAt, ownerAt } = parts
     const push = await stores.push()
     return startGundeck({
-      config: config.gundeck,
+      config: { ...config.gundeck, instance: config.instance ?? config.gundeck.instance },
       platform,
       db: await stores.wideColumn(),
       // A SQLite file belongs to one process.

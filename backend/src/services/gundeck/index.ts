@@ -140,6 +140,15 @@ export async function startGundeck(deps: GundeckDeps): Promise<Service> {
     worker.run(signal).catch((error: unknown) => log.fatal({ err: error }, 'worker ended')),
   )
 
+  async function release(): Promise<void> {
+    try {
+      await ring.release()
+    } catch (error) {
+      // The next owner starts above the ceiling instead.
+      log.warn({ err: error }, 'inboxes not released')
+    }
+  }
+
   let isDraining = false
   return {
     name: 'gundeck',
@@ -159,15 +168,12 @@ export async function startGundeck(deps: GundeckDeps): Promise<Service> {
     async drain() {
       if (isDraining) return
       isDraining = true
+      // Others take the inboxes over and go on at once; this process brings calls to them meanwhile.
+      if (ring.hasRivals) await release()
       // Callers are answered within their time; a batch in doubt may take longer than anybody waits.
       const patienceMs = config.appendTimeoutSeconds * 1000 + 2000
       await Promise.race([inboxes.drain(), clock.sleep(patienceMs, signal).catch(() => undefined)])
-      try {
-        await ring.release()
-      } catch (error) {
-        // The next owner starts above the ceiling instead.
-        log.warn({ err: error }, 'inboxes not released')
-      }
+      if (!ring.hasRivals) await release()
     },
     async [Symbol.asyncDispose]() {
       stopping.abort()

@@ -199,7 +199,9 @@ export function createInboxes(
       return inboxes.size
     },
     async append(appends) {
-      if (isDraining) throw new Unavailable('gundeck is stopping', { retryAfterSeconds: 1 })
+      // Where there are others, the inboxes are theirs by now.
+      if (isDraining && !ring.hasRivals)
+        throw new Unavailable('gundeck is stopping', { retryAfterSeconds: 1 })
       const bytes = appends.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
       // One call that is larger than everything may pass when nothing else waits.
       if (heldBytes > 0 && heldBytes + bytes > limits.waitingBytes) {

@@ -559,11 +559,10 @@ export async function joinRing(deps: RingDeps): Promise<Ring> {
       }
     },
     async run(signal) {
-      const worker = watchForever(signal)
-      await beat.run(signal, resync)
-      await worker.catch((error: unknown) => {
+      const watching = watchForever(signal).catch((error: unknown) => {
         if (!signal.aborted) throw error
       })
+      await Promise.all([watching, beat.run(signal, resync)])
     },
   }
 }

@@ -168,12 +168,12 @@ export async function startCluster(
         isOver = true
       }
       call.then(over, over)
-      for (let turn = 0; turn < 600; turn += 1) {
+      for (let turn = 0; turn < 1200; turn += 1) {
         await settle()
-        if (isOver) break
+        if (isOver) return call
         await advance(stepMs)
       }
-      return call
+      throw new Error('it did not come to an end within a minute')
     },
     map,
     ownerOf,
@@ -185,9 +185,7 @@ export async function startCluster(
     },
     async stop() {
       for (const member of members) member.thaw()
-      const stopped = Promise.all(members.map((member) => member.stop()))
-      await advance(1000)
-      await stopped
+      await cluster.during(Promise.all(members.map((member) => member.stop())))
     },
   }
   for (const name of names) await join(name, hooks[name])
