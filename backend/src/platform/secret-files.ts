@@ -2,9 +2,9 @@ import { readFile } from 'node:fs/promises'
 
 /** Files with what a TLS connection needs, as the configuration names them. */
 export interface TlsFiles {
-  readonly caFile?: string | undefined
-  readonly certFile?: string | undefined
-  readonly keyFile?: string | undefined
+  readonly ca?: string | undefined
+  readonly cert?: string | undefined
+  readonly key?: string | undefined
 }
 
 export interface TlsMaterial {
@@ -26,7 +26,7 @@ export async function readOptionalSecret(path: string | undefined): Promise<stri
 export async function readTls(files: TlsFiles | undefined): Promise<TlsMaterial | undefined> {
   if (files === undefined) return undefined
   const [ca, cert, key] = await Promise.all(
-    [files.caFile, files.certFile, files.keyFile].map(async (path) =>
+    [files.ca, files.cert, files.key].map(async (path) =>
       path === undefined ? undefined : readFile(path),
     ),
   )

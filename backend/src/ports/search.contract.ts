@@ -6,7 +6,7 @@ const userId = (n: number): UserId =>
   `00000000-0000-4000-8000-${String(n).padStart(12, '0')}` as UserId
 const teamA = '00000000-0000-4000-8000-00000000000a' as unknown as TeamId
 const teamB = '00000000-0000-4000-8000-00000000000b' as unknown as TeamId
-const searcher = userId(999)
+const searcher = userId(999_999_999)
 
 let lastId = 0
 function document(changes: Partial<UserDocument>): UserDocument {
@@ -64,6 +64,67 @@ export function searchContract(
       await search.index([document({ name: 'first' })])
       await settle(search)
       expect(await search.isEmpty()).toBe(false)
+    })
+
+    it('finds words with dots, dashes and underscores, and names of several scripts', async () => {
+      await using search = await open()
+      await search.index([
+        document({ name: 'Ольга Anders-Kaas', handle: 'o_l.ga-1' }),
+        document({ name: 'Łukasz Groß' }),
+        document({ name: 'ﬁnn Ⅳ' }),
+      ])
+      const first = ['Ольга Anders-Kaas']
+      for (const text of ['ольга', 'o_l.ga', 'o_l.ga-1', 'anders-k', 'ОЛЬГА anders']) {
+        expect(await names(search, query(text)), text).toEqual(first)
+      }
+      expect(await names(search, query('lukasz gross'))).toEqual(['Łukasz Groß'])
+      expect(await names(search, query('finn iv'))).toEqual(['ﬁnn Ⅳ'])
+    })
+
+    it('takes any text and any page token', async () => {
+      await using search = await open()
+      await search.index([document({ name: 'kaya' })])
+      await settle(search)
+      for (const text of ['\0', '\\', '{"a":1}', '*', 'a'.repeat(5000), '👩‍👩‍👧', 'kaya '.repeat(50)]) {
+        expect((await search.find(query(text))).documents.length, text).toBeLessThanOrEqual(1)
+      }
+      for (const page of ['', '!', 'WzEsMl0', 'bnVsbA', '9'.repeat(300)]) {
+        const hits = await search.find(query('kaya', { page }))
+        expect(hits.documents.length, page).toBeLessThanOrEqual(1)
+      }
+    })
+
+    it('gives documents back as they were indexed, and keeps them to the letter', async () => {
+      await using search = await open()
+      const given = document({
+        name: 'Levin "L" <b>',
+        handle: 'levin',
+        accentId: 7,
+        team: teamA,
+        type: 'app',
+        isInboundOpen: true,
+        versionMs: 1_760_000_000_123,
+      })
+      await search.index([given])
+      await settle(search)
+      expect((await search.find(query('levin'))).documents).toEqual([given])
+      await search.index([given])
+      await search.index([])
+      await search.remove([])
+      await search.remove([userId(123_456_789), given.user])
+      await search.remove([given.user])
+      expect(await names(search, query('levin'))).toEqual([])
+    })
+
+    it('takes many documents at once', async () => {
+      await using search = await open()
+      const many = Array.from({ length: 1200 }, (_, i) => document({ name: `milo ${i}` }))
+      await search.index(many)
+      await settle(search)
+      expect((await search.find(query('milo'))).found).toBe(1200)
+      await search.remove(many.map(({ user }) => user))
+      await settle(search)
+      expect((await search.find(query('milo'))).found).toBe(0)
     })
 
     it('ranks a handle above a name, and leaves out the searcher', async () => {

@@ -74,6 +74,8 @@ export const opensearch: Engine = {
         '-Xss512k',
         '-Djava.awt.headless=true',
         '-Dfile.encoding=UTF-8',
+        // Words of Thai by ICU, see the pom; everything else as Java has it.
+        '-Djava.locale.providers=CLDR,SPI',
         '-Djna.nosys=true',
         '-Dio.netty.noUnsafe=true',
         '-Dio.netty.noKeySetOptimization=true',

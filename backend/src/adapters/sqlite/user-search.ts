@@ -1,6 +1,7 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { z } from 'zod'
 import { TeamId, UserId } from '../../contract/ids.ts'
+import { fold, maxWords, wordsOf } from '../../platform/folded-words.ts'
 import type { UserDocument, UserHits, UserQuery, UserSearch } from '../../ports/search.ts'
 
 const StoredDocument = z.object({
@@ -18,27 +19,11 @@ const StoredDocument = z.object({
 
 /** An index of another version is dropped, to be filled again by reindexing. */
 const schemaVersion = 1
-/** Words of a query that count; the rest is ignored. */
-const maxWords = 16
 /**
  * Hits that are ranked and counted; beyond, `found` stays there. It bounds how long a single letter
  * holds up the event loop: about 15 ms, however many users there are.
  */
 const maxFound = 3_000
-/** Latin letters that Unicode does not take apart. */
-const latin: Readonly<Record<string, string>> = {
-  ß: 'ss',
-  æ: 'ae',
-  œ: 'oe',
-  ø: 'o',
-  đ: 'd',
-  ð: 'd',
-  þ: 'th',
-  ł: 'l',
-  ħ: 'h',
-  ı: 'i',
-}
-
 /**
  * User search with SQLite's FTS5. Derived data: a power cut may take back the last changes, but
  * leaves an index; reindexing rebuilds it. Names are folded by Unicode (marks off, lower case,
@@ -191,19 +176,9 @@ function find(statements: Statements, query: UserQuery): UserHits {
 
 /** Every word must begin a word of the handle or the name. */
 function matchExpression(text: string): string | undefined {
-  const words = fold(text)
-    .split(/[^\p{L}\p{N}_.-]+/u)
-    .filter((word) => /[\p{L}\p{N}]/u.test(word))
-    .slice(0, maxWords)
+  const words = wordsOf(text).slice(0, maxWords)
   return words.length === 0 ? undefined : words.map((word) => `"${word}"*`).join(' AND ')
 }
-
-const fold = (text: string): string =>
-  text
-    .normalize('NFKD')
-    .replaceAll(/\p{M}/gu, '')
-    .toLowerCase()
-    .replaceAll(/[ßæœøđðþłħı]/g, (letter) => latin[letter] ?? letter)
 
 function offsetOf(page: string | undefined): number {
   if (page === undefined) return 0
