@@ -11,8 +11,16 @@ const variables: Readonly<Record<EngineName, string>> = {
   etcd: 'TEST_ETCD',
 }
 
+export const variablesOf = (running: RunningEngines): Record<string, string> =>
+  Object.fromEntries(
+    Object.values(running.engines).map(({ name, addresses }) => [
+      variables[name],
+      addresses.join(','),
+    ]),
+  )
+
 export function environmentOf(running: RunningEngines): string {
-  return Object.values(running.engines)
-    .map((engine) => `export ${variables[engine.name]}=${engine.addresses.join(',')}\n`)
+  return Object.entries(variablesOf(running))
+    .map(([variable, addresses]) => `export ${variable}=${addresses}\n`)
     .join('')
 }

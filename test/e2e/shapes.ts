@@ -8,7 +8,7 @@ import { rawClient, type RawClient, type RawClientOptions } from '../support/wir
 import { settings } from './settings.ts'
 import type { Backend } from './split-setup.ts'
 
-export type Shape = 'embedded' | 'split'
+export type Shape = 'embedded' | 'split' | 'engines'
 
 /** What a scenario is played on; its people leave when it ends. */
 export interface Stage<Server extends Backend = Backend> {
@@ -20,7 +20,9 @@ export interface Stage<Server extends Backend = Backend> {
   readonly backend: () => Server
 }
 
-type Backends<Server> = Readonly<Record<Shape, () => Promise<Server & AsyncDisposable>>>
+type Backends<Server> = Readonly<
+  Record<Exclude<Shape, 'engines'>, () => Promise<Server & AsyncDisposable>>
+>
 
 /** Next to nothing: hundreds of people register. The processes of the other shape take it in full. */
 const passwordCost = { memoryKib: 8, passes: 1, lanes: 1 }
@@ -33,10 +35,21 @@ const usualBackends: Backends<Backend> = {
 
 /**
  * Declares the scenarios twice: on the whole backend in one process, and on one process per service.
- * After each, everything that people heard is held against the shapes of events.
+ * Where the run has engines, only on two of every service that share them. After each, everything that people heard is held against the shapes of events.
  */
 export function inBothShapes(scenarios: (stage: Stage) => void): void {
-  inBothShapesOf(usualBackends, scenarios)
+  const engines = inject('engines')
+  if (engines === undefined) {
+    inBothShapesOf(usualBackends, scenarios)
+    return
+  }
+  describe('two of each service, on the engines', () => {
+    const find = async (): Promise<Backend & AsyncDisposable> => ({
+      ...engines,
+      [Symbol.asyncDispose]: async () => undefined,
+    })
+    playOn('engines', find, scenarios)
+  })
 }
 
 /** The same on servers of the file's own. */

@@ -1,0 +1,14 @@
+import { defineConfig } from 'vitest/config'
+
+// oxlint-disable-next-line import/no-default-export -- vitest asks for it
+export default defineConfig({
+  test: {
+    include: ['cassandra', 'opensearch', 's3', 'redis', 'etcd'].map(
+      (adapter) => `backend/src/adapters/${adapter}/**/*.test.ts`,
+    ),
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+  },
+})
