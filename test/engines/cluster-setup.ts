@@ -19,7 +19,7 @@ export const directoryVariable = 'TRICORD_TEST_ENGINES'
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   const directory = process.env[directoryVariable]
   if (directory === undefined) throw new Error(`${directoryVariable} names no engines`)
-  const engines = settingsFor(await attachEngines({ directory }), 'scenarios')
+  const engines = settingsFor(await attachEngines({ directory }), process.env['TRICORD_TEST_KEYSPACE'] ?? 'scenarios')
   await runJobs(engines)
   const cluster = await startClusterProcesses({ engines, config: settings })
   const { url, ws, mailboxUrl, noticeboardUrl } = cluster
