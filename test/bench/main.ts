@@ -1,10 +1,16 @@
-/** `npm run bench -- send|sockets|deliver|start [--quick]`: one JSON line per figure on stdout. */
+/** `npm run bench -- NAME [--quick]`: one JSON line per figure on stdout. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { startServerProcess } from '../support/server-process.ts'
 import { startSplitProcesses } from '../support/split-processes.ts'
+import { openSqlite } from '../../backend/src/adapters/sqlite/wide-column.ts'
+import { benchCatchup } from './catchup.ts'
 import { benchDeliver } from './deliver.ts'
 import type { BenchServer } from './fleet.ts'
 import { talk } from './figure.ts'
+import { benchQueueChurn } from './queue-churn.ts'
 import { benchSend } from './send.ts'
 import { benchSockets } from './sockets.ts'
 import { benchStart } from './start.ts'
@@ -12,6 +18,8 @@ import { benchStart } from './start.ts'
 const usage = `Usage: npm run bench -- NAME [--quick] [--shape embedded|split]
 
   send      durable 1:1 sends to 4 devices, a second; p50 and p99, full and half rate
+  catchup   a client pages through what came while it was away: 100 000 messages
+  queue-churn  a million messages come and are acknowledged; does reading get slower?
   sockets   memory and CPU of an idle socket, at 15 000
   deliver   deliveries to live sockets while sends saturate
   start     time until ready, and memory
@@ -50,6 +58,25 @@ switch (name) {
       benchDeliver(server, shape, { groups: 4, members: values.quick ? 10 : 50, seconds }),
     )
     break
+  case 'catchup':
+    await onEachShape((server, shape) =>
+      benchCatchup(server, shape, { messages: values.quick ? 10_000 : 100_000, lines: 64 }),
+    )
+    break
+  case 'queue-churn': {
+    const folder = await mkdtemp(join(tmpdir(), 'tricord-churn-'))
+    await using held = new AsyncDisposableStack()
+    held.defer(() => rm(folder, { recursive: true, force: true }))
+    const store = held.use(
+      await openSqlite({
+        file: join(folder, 'churn.sqlite'),
+        synchronous: 'full',
+        nowMs: Date.now,
+      }),
+    )
+    await benchQueueChurn(store, 'sqlite', { messages: values.quick ? 50_000 : 1_000_000 })
+    break
+  }
   case 'sockets': {
     await using server = await startServerProcess({ nodeOptions: ['--max-semi-space-size=1'] })
     await benchSockets(server, server.url, values.quick ? 2_000 : 15_000)

@@ -6,6 +6,7 @@ import type { Api, Client } from '../../backend/src/contract/endpoint.ts'
 import { deliveriesApi } from '../../backend/src/contract/cannon/internal.ts'
 import { attachmentsApi, queueApi } from '../../backend/src/contract/gundeck/attachments.ts'
 import { inboxApi, pushApi } from '../../backend/src/contract/gundeck/internal.ts'
+import { ringApi } from '../../backend/src/contract/gundeck/ring.ts'
 import { notificationsApi } from '../../backend/src/contract/gundeck/notifications.ts'
 import { pushTokensApi } from '../../backend/src/contract/gundeck/push-tokens.ts'
 import { timeApi } from '../../backend/src/contract/gundeck/time.ts'
@@ -97,7 +98,9 @@ export async function startMessaging(options: MessagingOptions = {}): Promise<Me
       config: GundeckConfig.parse(options.gundeckConfig ?? {}),
       platform,
       db,
+      isAlone: true,
       address: 'local',
+      ownerAt: () => clientOf({ ...pushApi, ...inboxApi, ...queueApi }),
       cannonAt: () => options.wrapCannon?.(cannonClient) ?? cannonClient,
       brig: { touchClient: async () => ({ status: 200, headers: {}, body: {} }) },
       ...(options.push ? { push: options.push } : {}),
@@ -111,7 +114,8 @@ export async function startMessaging(options: MessagingOptions = {}): Promise<Me
     config: CannonConfig.parse(options.cannonConfig ?? {}),
     platform,
     tokens,
-    gundeck: clientOf({ ...attachmentsApi, ...queueApi }),
+    gundeck: clientOf({ ...attachmentsApi, ...queueApi, ...ringApi }),
+    ownerAt: () => clientOf({ ...attachmentsApi, ...ringApi }),
     address: 'local',
   })
   running.cannon = cannon

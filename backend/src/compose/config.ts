@@ -77,6 +77,14 @@ export const Config = z.strictObject({
     'Where the operator looks: status, metrics, the dev mailbox. Keep it private',
   ),
   data: z.string().min(1).default('data').describe('The folder that holds everything'),
+  instance: z
+    .string()
+    .min(1)
+    .max(64)
+    .optional()
+    .describe(
+      'One service per process: which of its instances in the registry this process is; the first unless given',
+    ),
   log: z
     .strictObject({
       level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),

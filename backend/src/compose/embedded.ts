@@ -86,6 +86,7 @@ export async function startEmbedded(
     address: 'in-process',
     overrides,
     cannonAt: () => clients.cannon,
+    ownerAt: () => clients.gundeck,
   }
   for (const name of startOrder) {
     running.set(name, starting.use(await starters[name](parts)))

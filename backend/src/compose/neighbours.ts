@@ -4,13 +4,14 @@ import type { Api, Client } from '../contract/endpoint.ts'
 import { galleyInternalApi } from '../contract/galley/internal.ts'
 import { attachmentsApi, queueApi } from '../contract/gundeck/attachments.ts'
 import { inboxApi, pushApi } from '../contract/gundeck/internal.ts'
+import { ringApi } from '../contract/gundeck/ring.ts'
 import type { ServiceName } from './config.ts'
 
 /** What services say to one another, by who is spoken to. */
 export const internalApis = {
   brig: brigInternalApi,
   galley: galleyInternalApi,
-  gundeck: { ...pushApi, ...inboxApi, ...attachmentsApi, ...queueApi },
+  gundeck: { ...pushApi, ...inboxApi, ...attachmentsApi, ...queueApi, ...ringApi },
   cannon: deliveriesApi,
 } as const satisfies Partial<Record<ServiceName, Api>>
 

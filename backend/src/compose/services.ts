@@ -42,6 +42,8 @@ export interface Parts {
   readonly overrides: PlatformOverrides
   /** The cannon that answers at the address it gave. */
   readonly cannonAt: CannonAt
+  /** The gundeck that answers at its address in the ring. */
+  readonly ownerAt: (address: string) => Neighbours['gundeck']
 }
 
 export function createPlatform(config: Config, overrides: PlatformOverrides): Platform {
@@ -102,25 +104,30 @@ export const starters: Readonly<
       gundeck: neighbours.gundeck,
     })
   },
-  async gundeck({ config, platform, stores, neighbours, address, overrides, cannonAt }) {
+  async gundeck(parts) {
+    const { config, platform, stores, neighbours, address, overrides, cannonAt, ownerAt } = parts
     const push = await stores.push()
     return startGundeck({
-      config: config.gundeck,
+      config: { ...config.gundeck, instance: config.instance ?? config.gundeck.instance },
       platform,
       db: await stores.wideColumn(),
+      // A SQLite file belongs to one process.
+      isAlone: config.wideColumn.kind === 'sqlite',
       address,
       cannonAt,
+      ownerAt,
       brig: neighbours.brig,
       ...(push === undefined ? {} : { push }),
       ...(overrides.gundeckHooks === undefined ? {} : { hooks: overrides.gundeckHooks }),
     })
   },
-  async cannon({ config, platform, stores, neighbours, tokens, address }) {
+  async cannon({ config, platform, stores, neighbours, tokens, address, ownerAt }) {
     return startCannon({
       config: config.cannon,
       platform,
       presence: await stores.presence(),
       gundeck: neighbours.gundeck,
+      ownerAt,
       tokens,
       address,
     })

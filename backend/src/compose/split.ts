@@ -22,7 +22,8 @@ import { createNginz } from '../services/nginz/index.ts'
 import type { Config, ServiceName } from './config.ts'
 import { publicEndpoints } from './embedded.ts'
 import { gatherPushes } from './gathered-pushes.ts'
-import { neighbours } from './neighbours.ts'
+import { createInstances } from './instances.ts'
+import { internalApis, neighbours } from './neighbours.ts'
 import {
   createPlatform,
   loadKeys,
@@ -43,6 +44,8 @@ export interface RunningOne extends AsyncDisposable {
 }
 
 const graceMs = 10_000
+/** A gundeck that hangs is given up so soon that another can be asked before the sender is told 503. */
+const pushTimeoutMs = 3000
 
 /**
  * One service in this process, its neighbours over HTTP at the addresses the registry knows. What
@@ -140,21 +143,27 @@ export async function startOne(
     ],
     async drain() {
       isDraining = true
-      // Sockets are told to reconnect first; what others ask of us is answered to the end.
-      if (name === 'cannon') await started?.service.drain()
+      // Sockets are told to reconnect and inboxes handed over first; what others ask of us is answered
+      // to the end.
+      const isFirst = name === 'cannon' || name === 'gundeck'
+      if (isFirst) await started?.service.drain()
       await Promise.all([front?.close(graceMs), internal?.close(graceMs)])
-      if (name !== 'cannon') await started?.service.drain()
+      if (!isFirst) await started?.service.drain()
     },
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
 }
 
-/** The address of an instance that is up; the list is in order of preference. */
-function addressOf(registry: Registry, service: string): string {
-  const instances = registry.instances(service)
-  const instance = instances.find(({ isDraining }) => !isDraining) ?? instances[0]
-  if (instance === undefined) throw new Unavailable(`find ${service}`)
-  return instance.address
+/** Where the others reach this process. */
+function ownAddress(registry: Registry, name: string, instance: string | undefined): string {
+  const instances = registry.instances(name)
+  const own = instances.find(({ id }) => instance === undefined || id === instance)
+  if (own !== undefined) return own.address
+  throw new ConfigError('the configuration', [
+    instance === undefined
+      ? `registry: there is no ${name} in the list`
+      : `registry: there is no ${name} with the id ${instance}, which instance says that this is`,
+  ])
 }
 
 async function startWithStores(
@@ -166,15 +175,26 @@ async function startWithStores(
   overrides: PlatformOverrides,
   starting: AsyncDisposableStack,
 ): Promise<{ service: Service; stores: Stores }> {
-  const folder = join(config.data, name)
+  const folder = join(config.data, config.instance ?? name)
   starting.use(await lockDataFolder(folder))
   await bindDomain(folder, config.domain)
   const stores = starting.use(openStores({ ...config, data: folder }, platform, name))
   const agent = createAgent()
   starting.defer(() => agent.destroy())
+  const instances = createInstances(registry, platform.clock)
   const clients = neighbours((service, api) =>
-    httpClient(api, { address: () => addressOf(registry, service), agent }),
+    httpClient(api, {
+      address: () => instances.addressOf(service),
+      report: instances.report,
+      agent,
+    }),
   )
+  const gundeck = httpClient(internalApis.gundeck, {
+    address: () => instances.addressOf('gundeck'),
+    report: instances.report,
+    agent,
+    timeoutMs: pushTimeoutMs,
+  })
   const service = starting.use(
     await starters[name]({
       config,
@@ -182,13 +202,14 @@ async function startWithStores(
       stores,
       neighbours: {
         ...clients,
-        gundeck: { ...clients.gundeck, ...gatherPushes(clients.gundeck, platform.clock) },
+        gundeck: { ...clients.gundeck, ...gatherPushes(gundeck, platform.clock) },
       },
       keys,
       tokens: verifierOf(keys, platform),
-      address: addressOf(registry, name),
+      address: ownAddress(registry, name, config.instance),
       overrides,
       cannonAt: (address) => httpClient(deliveriesApi, { address: () => address, agent }),
+      ownerAt: (address) => httpClient(internalApis.gundeck, { address: () => address, agent }),
     }),
   )
   return { service, stores }
@@ -201,10 +222,11 @@ function edge(
   keys: Awaited<ReturnType<typeof loadKeys>>,
 ): RequestListener {
   const agent = createAgent()
+  const instances = createInstances(registry, platform.clock)
   const proxies = new Map(
     publicEndpoints().map(({ service }) => [
       service,
-      createProxy(() => addressOf(registry, service), agent),
+      createProxy(() => instances.addressOf(service), agent, instances.report),
     ]),
   )
   return createNginz({

@@ -236,11 +236,17 @@ type ClientBody<A extends Auth, B> = B extends z.ZodType
         : B extends StreamBody
           ? AsyncIterable<Uint8Array>
           : undefined
+/** Where everything in it may be left out, so may the query. */
+type QueryPart<V> = V extends undefined
+  ? unknown
+  : Partial<V> extends V
+    ? { readonly query?: V }
+    : Part<'query', V>
 export type ClientInput<D extends EndpointDeclaration> = Part<
   'params',
   GivenOf<D['auth'], Field<D, 'params'>>
 > &
-  Part<'query', GivenOf<D['auth'], Field<D, 'query'>>> &
+  QueryPart<GivenOf<D['auth'], Field<D, 'query'>>> &
   Part<'body', ClientBody<D['auth'], Field<D, 'body'>>> &
   (D['auth'] extends 'user' ? { readonly caller: UserCaller } : unknown) & {
     readonly signal?: AbortSignal

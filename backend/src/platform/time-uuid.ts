@@ -15,6 +15,9 @@ export const ticksOfMs = (ms: number): bigint => BigInt(ms) * ticksPerMs + ticks
 /** The millisecond since 1970 that holds the tick; for times from 1970 on. */
 export const msOfTicks = (ticks: bigint): number => Number((ticks - ticksAt1970) / ticksPerMs)
 
+/** Microseconds since 1970. */
+export const microsOfTicks = (ticks: bigint): bigint => (ticks - ticksAt1970) / 10n
+
 const codeOfDigit = Buffer.from('0123456789abcdef', 'latin1')
 const dash = 0x2d
 /** Where `timeUuid` writes: put together from parts, the text would keep all of them in memory. */

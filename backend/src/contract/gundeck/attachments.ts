@@ -1,6 +1,8 @@
 import { z } from 'zod'
 import { empty, endpoint, since } from '../endpoint.ts'
 import { ClientId, ConnectionId, NotificationId, UserId } from '../ids.ts'
+import { routedQuery } from './internal.ts'
+import { RingVersion, ringErrors } from './ring.ts'
 
 /**
  * A cannon's number for one socket's place at the owner of its inbox: unique within the cannon's
@@ -54,11 +56,15 @@ export const attachmentsApi = {
         tenure: z.string(),
         /**
          * Per item of `attach`: everything after this id will be pushed, sequence numbers from 1;
-         * everything up to it can be read.
+         * everything up to it can be read. Null when the inbox is not to be had here.
          */
-        attached: z.array(NotificationId),
+        attached: z.array(NotificationId.nullable()),
         /** Attachments that are over: the socket reads from its position and attaches again. */
         lost: z.array(AttachmentNumber),
+        /** The newest ring that the owner knows. */
+        ringVersion: RingVersion,
+        /** The others heard from the owner a moment ago: it still is one, as far as anybody knows. */
+        isConfirmed: z.boolean(),
       }),
     },
     errors: [],
@@ -101,6 +107,7 @@ export const queueApi = {
     auth: 'internal',
     summary: 'Where an acknowledging client continues',
     params: z.object({ user: UserId, client: ClientId }),
+    query: routedQuery,
     responses: {
       200: z.object({
         /** Absent when this client does not exist or does not acknowledge. */
@@ -116,7 +123,7 @@ export const queueApi = {
           .optional(),
       }),
     },
-    errors: [],
+    errors: [ringErrors.wrongOwner],
   }),
   /** Never moves a cursor back, so it may be repeated. */
   acknowledge: endpoint({
@@ -125,6 +132,7 @@ export const queueApi = {
     versions: since(0),
     auth: 'internal',
     summary: 'Note what acknowledging clients have seen',
+    query: routedQuery,
     body: z.object({
       acknowledgements: z.array(
         z.object({
@@ -141,6 +149,6 @@ export const queueApi = {
     }),
     limitBytes: 16 * 1024 * 1024,
     responses: { 200: empty },
-    errors: [],
+    errors: [ringErrors.wrongOwner],
   }),
 }

@@ -1,6 +1,13 @@
 import { z } from 'zod'
 import { empty, endpoint, since } from '../endpoint.ts'
 import { ClientId, ConnectionId, UserId } from '../ids.ts'
+import { RingVersion, ringErrors } from './ring.ts'
+
+/** From one gundeck to another, which answers for its own inboxes only. */
+export const routedQuery = z.object({
+  /** The ring by which the caller chose the owner. */
+  ringVersion: z.coerce.number().pipe(RingVersion).optional(),
+})
 
 /**
  * An event as it will stand in a notification's payload, without `time`: the owner of the inbox
@@ -46,6 +53,8 @@ export const pushApi = {
       pushes: z.array(Push),
       /** Some of these pushes may have been stored by an earlier attempt whose answer was lost. */
       isRepeat: z.boolean().optional(),
+      /** From another gundeck, which has chosen this one by that ring: nothing is passed on. */
+      ringVersion: RingVersion.optional(),
       /** How long ago the first attempt began; five minutes are assumed of a repeat without it. */
       firstAttemptAgeMs: z.int().nonnegative().optional(),
     }),
@@ -54,6 +63,9 @@ export const pushApi = {
       200: z.object({
         /** Per push, the event time written into each recipient's inbox, for pushes that had one. */
         eventTimesMs: z.array(z.record(UserId, z.int())),
+        /** Told to another gundeck: recipients whose inboxes are not owned here, by that ring. */
+        elsewhere: z.array(UserId).optional(),
+        ringVersion: RingVersion.optional(),
       }),
     },
     errors: [],
@@ -69,9 +81,10 @@ export const inboxApi = {
     auth: 'internal',
     summary: 'Make the cursor of a new client',
     params: z.object({ user: UserId, client: ClientId }),
+    query: routedQuery,
     body: z.object({ isAcknowledging: z.boolean() }),
     responses: { 200: empty },
-    errors: [],
+    errors: [ringErrors.wrongOwner],
   }),
   closeClientInbox: endpoint({
     method: 'DELETE',
@@ -80,8 +93,9 @@ export const inboxApi = {
     auth: 'internal',
     summary: 'Forget a deleted client: its cursor, its push tokens, its sockets',
     params: z.object({ user: UserId, client: ClientId }),
+    query: routedQuery,
     responses: { 200: empty },
-    errors: [],
+    errors: [ringErrors.wrongOwner],
   }),
   closeInbox: endpoint({
     method: 'DELETE',
@@ -90,7 +104,8 @@ export const inboxApi = {
     auth: 'internal',
     summary: 'Forget a deleted user: inbox, cursors, push tokens, sockets',
     params: z.object({ user: UserId }),
+    query: routedQuery,
     responses: { 200: empty },
-    errors: [],
+    errors: [ringErrors.wrongOwner],
   }),
 }

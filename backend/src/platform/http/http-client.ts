@@ -15,6 +15,8 @@ import { identityHeaders } from './request.ts'
 export interface HttpClientOptions {
   /** Base URL of an instance that is up, asked for at each call. */
   readonly address: () => string
+  /** Told of each call whether the instance answered, other than that it cannot serve. */
+  readonly report?: (address: string, isAnswered: boolean) => void
   /** For the whole exchange. */
   readonly timeoutMs?: number
   readonly agent?: Agent
@@ -32,14 +34,52 @@ export function createAgent(): Agent {
 export function httpClient<A extends Api>(api: A, options: HttpClientOptions): Client<A> {
   const agent = options.agent ?? createAgent()
   const timeoutMs = options.timeoutMs ?? 10_000
+  const { report } = options
   const targetOf = targets()
   const client: Record<string, unknown> = {}
   for (const [name, endpoint] of Object.entries(api)) {
+    const call = (input: GivenInput, address: string) =>
+      exchange(name, endpoint, input, targetOf(address), agent, timeoutMs)
     client[name] = (input: GivenInput) =>
-      exchange(name, endpoint, input, targetOf(options.address()), agent, timeoutMs)
+      report === undefined
+        ? call(input, options.address())
+        : reported(input, call, options.address, report)
   }
   return client as Client<A>
 }
+
+type Reply = Awaited<ReturnType<typeof exchange>>
+
+/** Another instance is asked when one cannot be reached at all, so nothing can have been done. */
+async function reported(
+  input: GivenInput,
+  call: (input: GivenInput, address: string) => Promise<Reply>,
+  choose: () => string,
+  report: (address: string, isAnswered: boolean) => void,
+): Promise<Reply> {
+  const first = choose()
+  for (let address = first; ;) {
+    try {
+      const reply = await call(input, address)
+      report(address, true)
+      return reply
+    } catch (error) {
+      if (!(error instanceof Unavailable)) {
+        report(address, true)
+        throw error
+      }
+      // Whoever gave up the call says nothing about the instance.
+      if (input.signal?.aborted) throw error
+      report(address, false)
+      if (!(error instanceof Unreachable) || address !== first) throw error
+      address = choose()
+      if (address === first) throw error
+    }
+  }
+}
+
+/** The request never left. */
+class Unreachable extends Unavailable {}
 
 /** What `node:http` wants to know of a base URL; each is taken apart once. */
 export function targets(): (address: string) => RequestOptions {
@@ -128,7 +168,7 @@ function send(
     const fail = (cause: unknown): void => {
       clearTimeout(timer)
       // A request that never left cannot have been done.
-      reject(isSent ? new UnknownOutcome(name, { cause }) : new Unavailable(name, { cause }))
+      reject(isSent ? new UnknownOutcome(name, { cause }) : new Unreachable(name, { cause }))
     }
     const request = httpRequest(
       {

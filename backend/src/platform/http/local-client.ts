@@ -39,7 +39,9 @@ export function localClient<A extends Api>(
       const input = {
         caller: given.caller,
         params: isChecked ? reparse(endpoint.params, given.params) : given.params,
-        query: isChecked ? reparse(endpoint.query, given.query) : given.query,
+        query: isChecked
+          ? reparse(endpoint.query, given.query ?? nothing)
+          : (given.query ?? nothing),
         headers: undefined,
         body:
           isChecked && endpoint.body instanceof z.ZodType
@@ -71,6 +73,8 @@ interface GivenInput {
   signal?: AbortSignal
 }
 
+/** As a request without a query is parsed. */
+const nothing = {}
 const never = new AbortController().signal
 
 function reparse(shape: z.ZodType | undefined, value: unknown): unknown {

@@ -1,4 +1,5 @@
-import { request as httpRequest, type Agent, type IncomingMessage } from 'node:http'
+import { request as httpRequest } from 'node:http'
+import type { Agent, IncomingMessage, ServerResponse } from 'node:http'
 import { Unavailable } from '../../contract/error.ts'
 import { targets } from './http-client.ts'
 import { dropRest } from './linger.ts'
@@ -17,46 +18,82 @@ const hopByHop = new Set([
   'upgrade',
 ])
 
-/** Streams requests to a service in another process and its replies back. */
-export function createProxy(address: () => string, agent: Agent): Serve {
+/**
+ * Streams requests to a service in another process and its replies back. When the chosen instance
+ * cannot be reached at all, one other is tried.
+ *
+ * @param report Told of each request whether the instance answered.
+ */
+export function createProxy(
+  address: () => string,
+  agent: Agent,
+  report: (address: string, isAnswered: boolean) => void = () => undefined,
+): Serve {
   const targetOf = targets()
+
+  function forward(
+    incoming: IncomingMessage,
+    outgoing: ServerResponse,
+    chosen: string,
+    isLast: boolean,
+  ): void {
+    const forwarded = httpRequest({
+      ...targetOf(chosen),
+      path: pathOf(incoming),
+      method: incoming.method,
+      headers: headersOf(incoming),
+      agent,
+    })
+    let isConnected = false
+    forwarded.on('socket', (socket) => {
+      const begin = (): void => {
+        isConnected = true
+        incoming.pipe(forwarded)
+      }
+      if (socket.connecting) socket.once('connect', begin)
+      else begin()
+    })
+    forwarded.on('error', (cause) => {
+      if (outgoing.headersSent || outgoing.destroyed) return
+      report(chosen, false)
+      incoming.unpipe(forwarded)
+      if (!isConnected && !isLast) {
+        const other = address()
+        if (other !== chosen) {
+          forward(incoming, outgoing, other, true)
+          return
+        }
+      }
+      sendError(outgoing, new Unavailable('reach a service', { cause, retryAfterSeconds: 1 }))
+    })
+    forwarded.on('response', (reply) => {
+      report(chosen, true)
+      for (const [name, value] of Object.entries(reply.headers)) {
+        if (value !== undefined && !hopByHop.has(name)) outgoing.setHeader(name, value)
+      }
+      const isWhole = incoming.complete
+      if (!isWhole) outgoing.setHeader('connection', 'close')
+      outgoing.writeHead(reply.statusCode ?? 502)
+      reply.pipe(outgoing, { end: isWhole })
+      reply.on('end', () => {
+        if (isWhole) return
+        incoming.unpipe(forwarded)
+        dropRest(incoming, () => outgoing.end())
+      })
+      // Without an error of its own, a reply that was cut off would look like a whole one.
+      reply.on('error', () => outgoing.destroy())
+    })
+    // Either side may go away at any time; the other one is told.
+    incoming.on('error', () => forwarded.destroy())
+    outgoing.on('close', () => {
+      if (!outgoing.writableFinished) forwarded.destroy()
+    })
+  }
+
   return (incoming, outgoing) =>
     new Promise((resolve) => {
-      const forwarded = httpRequest({
-        ...targetOf(address()),
-        path: pathOf(incoming),
-        method: incoming.method,
-        headers: headersOf(incoming),
-        agent,
-      })
-      forwarded.on('error', (cause) => {
-        if (outgoing.headersSent || outgoing.destroyed) return
-        incoming.unpipe(forwarded)
-        sendError(outgoing, new Unavailable('reach a service', { cause, retryAfterSeconds: 1 }))
-      })
-      forwarded.on('response', (reply) => {
-        for (const [name, value] of Object.entries(reply.headers)) {
-          if (value !== undefined && !hopByHop.has(name)) outgoing.setHeader(name, value)
-        }
-        const isWhole = incoming.complete
-        if (!isWhole) outgoing.setHeader('connection', 'close')
-        outgoing.writeHead(reply.statusCode ?? 502)
-        reply.pipe(outgoing, { end: isWhole })
-        reply.on('end', () => {
-          if (isWhole) return
-          incoming.unpipe(forwarded)
-          dropRest(incoming, () => outgoing.end())
-        })
-        // Without an error of its own, a reply that was cut off would look like a whole one.
-        reply.on('error', () => outgoing.destroy())
-      })
-      // Either side may go away at any time; the other one is told.
-      incoming.on('error', () => forwarded.destroy())
-      outgoing.on('close', () => {
-        if (!outgoing.writableFinished) forwarded.destroy()
-        resolve()
-      })
-      incoming.pipe(forwarded)
+      outgoing.on('close', () => resolve())
+      forward(incoming, outgoing, address(), false)
     })
 }
 

@@ -5,7 +5,8 @@ import { deliveriesApi } from '../../contract/cannon/internal.ts'
 import type { Client } from '../../contract/endpoint.ts'
 import { ApiError, Unavailable, kitErrors } from '../../contract/error.ts'
 import type { attachmentsApi, queueApi } from '../../contract/gundeck/attachments.ts'
-import type { ClientId } from '../../contract/ids.ts'
+import type { ringApi } from '../../contract/gundeck/ring.ts'
+import type { ClientId, UserId } from '../../contract/ids.ts'
 import type { PresenceStore } from '../../ports/presence.ts'
 import { routes, socketRoute } from '../../platform/http/routes.ts'
 import type { SocketRequest } from '../../platform/http/routes.ts'
@@ -22,7 +23,8 @@ import { eventsProtocol } from './sockets/events-protocol.ts'
 import { limitConcurrency } from './sockets/limit-concurrency.ts'
 import { LiveSocket } from './sockets/live-socket.ts'
 import type { SocketDeps, SocketProtocol } from './sockets/live-socket.ts'
-import { createOwnerLink } from './sockets/owner-link.ts'
+import { createOwnerLinks } from './sockets/owner-links.ts'
+import type { OwnerAt } from './sockets/owner-links.ts'
 
 export { CannonConfig } from './config.ts'
 
@@ -30,7 +32,10 @@ export interface CannonDeps {
   readonly config: CannonConfig
   readonly platform: Platform
   readonly tokens: TokenVerifier
-  readonly gundeck: Client<typeof attachmentsApi> & Client<typeof queueApi>
+  /** Any gundeck. */
+  readonly gundeck: Client<typeof attachmentsApi & typeof queueApi & typeof ringApi>
+  /** The gundeck that answers at the address in the ring. */
+  readonly ownerAt: OwnerAt
   /** Where gundeck reaches this process. */
   readonly address: string
   /** A hint for others; delivery does not need it. */
@@ -41,8 +46,13 @@ type Opened = (webSocket: WebSocket | undefined) => void
 
 /** Reads of sockets that catch up, at the same time. */
 const readsAtOnce = 64
-/** Without a word from the inboxes for so long, this cannon is not ready. */
+/**
+ * Without the word of an inbox's owner that it is one for so long, this cannon may be cut off from
+ * where messages arrive: it is not ready, and sends the clients concerned to others.
+ */
 const longestSilenceMs = 5000
+/** Sockets whose owner is silent are closed over so long. */
+const sendAwaySeconds = 30
 const presenceTtlSeconds = 7 * 24 * 60 * 60
 
 /** The sockets: holds clients' connections and writes to them what the inboxes deliver. */
@@ -54,7 +64,14 @@ export async function startCannon(deps: CannonDeps): Promise<Service> {
   /** Of this process start: attachment numbers begin anew. */
   const cannon = ids.uuid()
 
-  const link = createOwnerLink<LiveSocket>({ gundeck, cannon, address, clock, log })
+  const link = createOwnerLinks<LiveSocket>({
+    gundeck,
+    ownerAt: deps.ownerAt,
+    cannon,
+    address,
+    clock,
+    log,
+  })
   const { signal } = stopping
   const acknowledgements = createAcknowledgements({ gundeck, clock, log, signal })
   const wheel = createTimerWheel<LiveSocket>({ clock, turnSeconds: config.pingSeconds })
@@ -97,7 +114,10 @@ export async function startCannon(deps: CannonDeps): Promise<Service> {
     )
   }
 
-  function admit(): void {
+  function admit(user: UserId): void {
+    if (link.silenceMs(user) > longestSilenceMs) {
+      throw new Unavailable('the owner of the inbox is silent', { retryAfterSeconds: 1 })
+    }
     if (isDraining) throw new Unavailable('cannon is stopping', { retryAfterSeconds: 1 })
     if (wheel.size >= config.largestSockets) throw new Unavailable('too many sockets')
   }
@@ -127,7 +147,7 @@ export async function startCannon(deps: CannonDeps): Promise<Service> {
     query,
   }: Pick<SocketRequest<typeof awaitSocket>, 'token' | 'query'>): Promise<Opened> {
     const access = authenticate(token)
-    admit()
+    admit(access.user)
     const socket = createSocket(access, query.client, awaitProtocol)
     await attach(socket)
     return (webSocket) => socket.opened(webSocket)
@@ -137,7 +157,7 @@ export async function startCannon(deps: CannonDeps): Promise<Service> {
     const { token, query, request } = opening
     const access = authenticate(token)
     if (!config.consumableNotifications) throw new ApiError(kitErrors.notFound)
-    admit()
+    admit(access.user)
     const syncMarker = request.version >= 9 ? query.sync_marker : undefined
     const { client } = query
     if (client === undefined) {
@@ -157,7 +177,27 @@ export async function startCannon(deps: CannonDeps): Promise<Service> {
     return (webSocket) => socket.opened(webSocket)
   }
 
-  const workers = [link, wheel].map((worker) =>
+  /** So that clients go where their messages arrive, and not all in the same second. */
+  const silenceWatch = {
+    async run(signal: AbortSignal): Promise<void> {
+      let perSecond = 0
+      while (!signal.aborted) {
+        await clock.sleep(1000, signal).catch(() => undefined)
+        if (link.longestSilenceMs() <= longestSilenceMs) {
+          perSecond = 0
+          continue
+        }
+        const isCutOff = ({ user }: LiveSocket): boolean => link.silenceMs(user) > longestSilenceMs
+        const affected = [...wheel.items()].filter(isCutOff)
+        if (affected.length === 0) continue
+        if (perSecond === 0) log.warn({ sockets: affected.length }, 'an owner of inboxes is silent')
+        perSecond ||= Math.ceil(affected.length / sendAwaySeconds)
+        for (const socket of affected.slice(0, perSecond)) socket.close(1001, 'reconnect')
+      }
+    },
+  }
+
+  const workers = [link, wheel, silenceWatch].map((worker) =>
     worker
       .run(stopping.signal)
       .catch((error: unknown) => log.fatal({ err: error }, 'worker ended')),
@@ -172,7 +212,7 @@ export async function startCannon(deps: CannonDeps): Promise<Service> {
       socketRoute('events', eventsSocket, openEvents),
     ],
     async missing() {
-      return link.silenceMs() > longestSilenceMs ? ['gundeck'] : []
+      return link.longestSilenceMs() > longestSilenceMs ? ['gundeck'] : []
     },
     async drain() {
       if (isDraining) return

@@ -2,6 +2,7 @@ import type { Client } from '../../contract/endpoint.ts'
 import type { brigInternalApi } from '../../contract/brig/internal.ts'
 import { attachmentsApi, queueApi } from '../../contract/gundeck/attachments.ts'
 import { inboxApi, pushApi } from '../../contract/gundeck/internal.ts'
+import { ringApi } from '../../contract/gundeck/ring.ts'
 import { notificationsApi } from '../../contract/gundeck/notifications.ts'
 import { pushTokensApi } from '../../contract/gundeck/push-tokens.ts'
 import { timeApi } from '../../contract/gundeck/time.ts'
@@ -24,7 +25,10 @@ import { createInboxes } from './inbox/inboxes.ts'
 import { createQueues } from './inbox/queues.ts'
 import { inboxReader } from './inbox/reader.ts'
 import { createRecentRequests } from './inbox/recent-requests.ts'
-import { takeOver } from './inbox/ring.ts'
+import { createRouter } from './ring/router.ts'
+import type { OwnerAt } from './ring/router.ts'
+import { joinRing } from './ring/several-owners.ts'
+import { takeOver } from './ring/sole-owner.ts'
 import { notificationIds } from './rules/notification-id.ts'
 import { cursorStore, cursorsTable } from './store/cursors.ts'
 import { idKeysTable, loadIdKeys } from './store/id-keys.ts'
@@ -46,8 +50,14 @@ export interface GundeckDeps {
   readonly config: GundeckConfig
   readonly platform: Platform
   readonly db: WideColumnStore
+  /** Whether no other process keeps inboxes in this store. */
+  readonly isAlone: boolean
+  /** The same store over a connection of its own, for the sign of life. */
+  readonly beatDb?: WideColumnStore
   /** Where other processes reach this one. */
   readonly address: string
+  /** The gundeck that answers at the address it gave. */
+  readonly ownerAt: OwnerAt
   /** The cannon that answers at the address it gave. */
   readonly cannonAt: CannonAt
   readonly brig: Pick<Client<typeof brigInternalApi>, 'touchClient'>
@@ -75,14 +85,22 @@ export async function startGundeck(deps: GundeckDeps): Promise<Service> {
 
   const ids = notificationIds(await loadIdKeys(db, () => random.bytes(32)))
   const idClock = createIdClock(clock)
-  const ring = await takeOver({
+  const ringDeps = {
     store: ringStore(db),
     idClock,
     clock,
     log,
     instance: config.instance,
     address: deps.address,
-  })
+  }
+  const ring = deps.isAlone
+    ? await takeOver(ringDeps)
+    : await joinRing({
+        ...ringDeps,
+        startName: () => random.uuid(),
+        hooks: deps.hooks,
+        ...(deps.beatDb === undefined ? {} : { beatStore: ringStore(deps.beatDb) }),
+      })
   const store = notificationStore(db)
   const cursors = cursorStore(db)
   const tokens = pushTokenStore(db)
@@ -107,48 +125,55 @@ export async function startGundeck(deps: GundeckDeps): Promise<Service> {
     },
   })
   const reader = inboxReader({ store, log })
-  const queues = createQueues({ cursors, store, inboxes, idClock, clock, log })
+  const queues = createQueues({ cursors, store, inboxes, ring, idClock, clock, log })
   const cannons = createCannons({
     cannonAt: deps.cannonAt,
     inboxes,
-    tenureName: ring.tenureName,
+    ring,
     clock,
     log,
   })
+  const router = createRouter({ ring, ownerAt: deps.ownerAt, clock })
   const activity = clientActivity({ brig: deps.brig, clock, log })
 
   const workers = [ring, inboxes, queues, cannons].map((worker) =>
     worker.run(signal).catch((error: unknown) => log.fatal({ err: error }, 'worker ended')),
   )
 
+  async function release(): Promise<void> {
+    try {
+      await ring.release()
+    } catch (error) {
+      // The next owner starts above the ceiling instead.
+      log.warn({ err: error }, 'inboxes not released')
+    }
+  }
+
   let isDraining = false
   return {
     name: 'gundeck',
     routes: [
-      ...routes(pushApi, pushHandlers({ inboxes, store })),
-      ...routes(inboxApi, inboxHandlers({ inboxes, queues, store, tokens })),
-      ...routes(queueApi, queueHandlers({ queues })),
-      ...routes(attachmentsApi, attachmentHandlers({ cannons, reader })),
+      ...routes(pushApi, pushHandlers({ inboxes, store, ring, router, clock })),
+      ...routes(inboxApi, inboxHandlers({ inboxes, queues, router, store, tokens })),
+      ...routes(queueApi, queueHandlers({ queues, router })),
+      ...routes({ ...attachmentsApi, ...ringApi }, attachmentHandlers({ cannons, reader, ring })),
       ...routes(notificationsApi, notificationHandlers({ reader, cursors, ids, clock, activity })),
       ...routes(pushTokensApi, pushTokenHandlers({ tokens, push: deps.push })),
       ...routes(timeApi, timeHandlers({ clock })),
     ],
     sockets: [],
     async missing() {
-      return ring.isOwner || isDraining ? [] : ['inbox ring']
+      return ring.isAlive || isDraining ? [] : ['inbox ring']
     },
     async drain() {
       if (isDraining) return
       isDraining = true
+      // Others take the inboxes over and go on at once; this process brings calls to them meanwhile.
+      if (ring.hasRivals) await release()
       // Callers are answered within their time; a batch in doubt may take longer than anybody waits.
       const patienceMs = config.appendTimeoutSeconds * 1000 + 2000
       await Promise.race([inboxes.drain(), clock.sleep(patienceMs, signal).catch(() => undefined)])
-      try {
-        await ring.release()
-      } catch (error) {
-        // The next owner starts above the ceiling instead.
-        log.warn({ err: error }, 'inboxes not released')
-      }
+      if (!ring.hasRivals) await release()
     },
     async [Symbol.asyncDispose]() {
       stopping.abort()

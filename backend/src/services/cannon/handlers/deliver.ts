@@ -2,7 +2,7 @@ import type { CloseReason, deliveriesApi } from '../../../contract/cannon/intern
 import type { Handlers } from '../../../contract/endpoint.ts'
 import { awaitFrame } from '../rules/frames.ts'
 import type { LiveSocket } from '../sockets/live-socket.ts'
-import type { OwnerLink } from '../sockets/owner-link.ts'
+import type { OwnerLinks } from '../sockets/owner-links.ts'
 
 /** Normal closure: the client is not to come back by itself. */
 const closeCode: Readonly<Record<CloseReason, number>> = {
@@ -14,7 +14,7 @@ const closeCode: Readonly<Record<CloseReason, number>> = {
 export function deliverHandlers({
   link,
 }: {
-  link: OwnerLink<LiveSocket>
+  link: OwnerLinks<LiveSocket>
 }): Handlers<typeof deliveriesApi> {
   return {
     async deliver({ body }) {

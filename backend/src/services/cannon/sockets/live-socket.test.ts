@@ -7,7 +7,7 @@ import { ticksOfMs, timeUuid } from '../../../platform/time-uuid.ts'
 import type { NotificationId } from '../../../contract/ids.ts'
 import { awaitProtocol } from './await-protocol.ts'
 import { LiveSocket } from './live-socket.ts'
-import type { OwnerLink } from './owner-link.ts'
+import type { OwnerLinks } from './owner-links.ts'
 
 const idAt = (ms: number) => timeUuid(ticksOfMs(ms), new Uint8Array(8)) as NotificationId
 const neverShared = (): Buffer => Buffer.alloc(0)
@@ -17,7 +17,7 @@ function stage() {
   const detached: number[] = []
   const closed: LiveSocket[] = []
   let attachment = 0
-  const link: OwnerLink<LiveSocket> = {
+  const link: OwnerLinks<LiveSocket> = {
     find: () => undefined,
     attach() {
       attachment += 1
@@ -26,6 +26,7 @@ function stage() {
     detach: (number) => void detached.push(number),
     confirm: () => undefined,
     silenceMs: () => 0,
+    longestSilenceMs: () => 0,
     run: async () => undefined,
   }
   const place = {

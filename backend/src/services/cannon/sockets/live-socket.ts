@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import type { WebSocket } from 'ws'
 import type { Client } from '../../../contract/endpoint.ts'
+import { Unavailable } from '../../../contract/error.ts'
 import { attachmentWindow } from '../../../contract/gundeck/attachments.ts'
 import type { InboxRow, attachmentsApi } from '../../../contract/gundeck/attachments.ts'
 import type { ClientId, ConnectionId, NotificationId, UserId } from '../../../contract/ids.ts'
@@ -9,7 +10,7 @@ import { compareTimeUuid } from '../../../platform/time-uuid.ts'
 import { Connection } from '../../../platform/ws/connection.ts'
 import type { ConnectionListener } from '../../../platform/ws/connection.ts'
 import type { WheelItem } from '../../../platform/ws/timer-wheel.ts'
-import type { Attachable, OwnerLink } from './owner-link.ts'
+import type { Attachable, OwnerLink, OwnerLinks } from './owner-links.ts'
 
 /** A notification for one socket, in the order of ids. */
 export interface LiveRow extends InboxRow {
@@ -35,7 +36,7 @@ export interface SocketProtocol {
 
 /** What all sockets of a cannon share. */
 export interface SocketDeps {
-  readonly link: OwnerLink<LiveSocket>
+  readonly link: OwnerLinks<LiveSocket>
   readonly gundeck: Pick<Client<typeof attachmentsApi>, 'readInbox'>
   readonly clock: Clock
   readonly log: Logger
@@ -53,6 +54,8 @@ const pageChars = 256 * 1024
 const handshakeMs = 15_000
 const largestUnanswered = 2
 const firstRetryMs = 250
+/** So long an upgrade waits for the owner of the inbox. */
+const longestOpeningMs = 3000
 const longestRetryMs = 4000
 
 const nothingHeld: LiveRow[] = []
@@ -79,6 +82,7 @@ export class LiveSocket implements Attachable, ConnectionListener, WheelItem {
   /** Delivered while older rows are still being read. */
   #held: LiveRow[] = nothingHeld
   #wake: (() => void) | undefined
+  owner: OwnerLink | undefined
   readonly openedMs: number
   wheelSlot = -1
   wheelIndex = -1
@@ -102,7 +106,19 @@ export class LiveSocket implements Attachable, ConnectionListener, WheelItem {
 
   /** Attaches before the upgrade is answered: what comes from now on will be delivered. */
   async attach(): Promise<void> {
-    this.#position = await this.#attach()
+    const { clock } = this.#deps
+    for (;;) {
+      try {
+        this.#position = await this.#attach()
+        return
+      } catch (error) {
+        // An inbox that changes its owner has none for a moment.
+        const waitedMs = clock.monotonicMs() - this.openedMs
+        if (!(error instanceof Unavailable) || waitedMs > longestOpeningMs || this.isClosed)
+          throw error
+      }
+      await clock.sleep(firstRetryMs)
+    }
   }
 
   /** Delivery begins behind this position, whatever is live now. */

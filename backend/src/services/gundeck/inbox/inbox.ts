@@ -8,13 +8,15 @@ import { positionAfter } from '../rules/notification-id.ts'
 import type { NotificationIds } from '../rules/notification-id.ts'
 import { fillTimes, timesFrom, visiblePayload } from '../rules/payload.ts'
 import type { ClientDelivery, StoredDelivery } from '../rules/payload.ts'
+import { epochOf, tenureText } from '../store/notifications.ts'
 import type { NotificationRow, NotificationStore } from '../store/notifications.ts'
 import type { Append, AppendOutcome } from './append.ts'
 import type { Attachment } from './cannon-link.ts'
 import type { IdClock } from './id-clock.ts'
 import type { PushCall } from './push-call.ts'
 import type { RecentRequests } from './recent-requests.ts'
-import type { Ring, Tenure } from './ring.ts'
+import { NotOwner } from '../ring/ring.ts'
+import type { Ring, RingHooks, Tenure } from '../ring/ring.ts'
 
 /** Steps of an append at which tests hold the process up or end it. */
 export type InboxStep =
@@ -24,8 +26,8 @@ export type InboxStep =
   | 'fenced'
   | 'answered'
   | 'pushed'
-export interface GundeckHooks {
-  at(step: InboxStep, user: UserId): Promise<void> | void
+export interface GundeckHooks extends RingHooks {
+  at?(step: InboxStep, user: UserId): Promise<void> | void
 }
 
 /** What all inboxes of a process share. */
@@ -55,7 +57,11 @@ interface Entry {
   isNew: boolean
 }
 
-interface Bucket {
+/** Requests that the tenure before left, with the event times of their rows. */
+export type Inherited = ReadonlyMap<string, { readonly timeMs: number | undefined }>
+export const nothingInherited: Inherited = new Map()
+
+interface OpenBucket {
   readonly id: NotificationId
   bytes: number
   readonly openedMs: number
@@ -86,24 +92,35 @@ const longestRepeatMs = 1000
  */
 export class Inbox {
   readonly user: UserId
+  readonly tenure: Tenure
   readonly #deps: InboxDeps
   /** Everything that was ever stored here before this object lies at or below. */
   readonly #baseline: bigint
   #attachments: Attachment[] = []
   #waiting: Entry[] = []
   #pending: Map<string, Entry> | undefined
-  #isLoaded = false
+  /** Read once, before the tenure's first id and first answer to an attachment, and kept. */
+  #inherited: Inherited | undefined
+  readonly #given: Inherited | undefined
+  #loading: Promise<void> | undefined
+  #isOver = false
   /** Whether an id was given out in this tenure: rows of earlier owners come too late from then. */
   #hasGivenIds = false
-  #bucket: Bucket | undefined
+  #bucket: OpenBucket | undefined
   #lastTimeMs: number | undefined
   #settled: NotificationId | undefined
   isWorking = false
   lastUsedMs = 0
 
-  constructor(user: UserId, baseline: bigint, deps: InboxDeps) {
-    this.user = user
-    this.#baseline = baseline
+  /** @param inherited What an earlier object for this inbox read in the same tenure. */
+  constructor(
+    place: { user: UserId; tenure: Tenure; baseline: bigint; inherited: Inherited | undefined },
+    deps: InboxDeps,
+  ) {
+    this.user = place.user
+    this.tenure = place.tenure
+    this.#baseline = place.baseline
+    this.#given = place.inherited
     this.#deps = deps
   }
 
@@ -134,6 +151,36 @@ export class Inbox {
     return this.isQuiet && this.#attachments.length === 0
   }
 
+  /** The tenure has ended, or is about to. */
+  get isOver(): boolean {
+    return this.#isOver || !this.#deps.ring.canGive(this.tenure)
+  }
+
+  /**
+   * What must not be read again in this tenure, for the next object; nothing when the store tells.
+   */
+  get passed(): Inherited | undefined {
+    const isNeeded = this.#deps.ring.hasRivals && (!this.#hasGivenIds || this.#inherited?.size)
+    return isNeeded ? this.#inherited : undefined
+  }
+
+  /** Whether an attachment may be answered. */
+  get isPrepared(): boolean {
+    return !this.#deps.ring.hasRivals || this.#inherited !== undefined
+  }
+
+  /** Resolves when an attachment may be answered. */
+  async prepare(): Promise<void> {
+    if (this.#inherited === undefined) await this.#load()
+  }
+
+  /** Somebody else owns the inbox: nothing that waits or is attached here has a future. */
+  discard(): void {
+    this.#isOver = true
+    this.#failWaiting({ kind: 'not-owner' })
+    for (const attachment of this.#attachments.slice()) attachment.link.lose(attachment)
+  }
+
   attach(attachment: Attachment): NotificationId {
     for (const other of this.#attachments.slice()) {
       if (other.connection === attachment.connection) other.link.close(other, 'replaced')
@@ -162,7 +209,8 @@ export class Inbox {
       pending.waiters.push({ call, index })
       return
     }
-    const known = this.#deps.recent.find(this.user, append.request)
+    const known =
+      this.#deps.recent.find(this.user, append.request) ?? this.#inherited?.get(append.request)
     if (known) {
       call.settle(index, { kind: 'stored', timeMs: known.timeMs })
       return
@@ -190,16 +238,15 @@ export class Inbox {
     this.isWorking = true
     let batch: readonly Placed[] = []
     try {
-      const owner = ring.ownerOf(this.user)
-      if (owner.kind === 'elsewhere') {
+      const { tenure } = this
+      if (!ring.canGive(tenure)) {
         this.#failWaiting({ kind: 'not-owner' })
         return
       }
-      const { tenure } = owner
-      if (!this.#isLoaded) await this.#load(tenure)
+      await this.prepare()
       await this.#answerRepeats(tenure)
       batch = await this.#place()
-      await this.#deps.hooks?.at('given-ids', this.user)
+      await this.#deps.hooks?.at?.('given-ids', this.user)
       const durable = batch.filter(({ entry }) => !entry.append.isTransient)
       if (durable.length > 0 && !(await this.#store(durable, tenure))) {
         this.#settle(batch, { kind: 'not-owner' })
@@ -207,12 +254,16 @@ export class Inbox {
         return
       }
       this.#settle(batch, undefined)
-      await this.#deps.hooks?.at('answered', this.user)
+      await this.#deps.hooks?.at?.('answered', this.user)
       this.#push(batch)
-      await this.#deps.hooks?.at('pushed', this.user)
+      await this.#deps.hooks?.at?.('pushed', this.user)
     } catch (cause) {
       if (!(cause instanceof Unavailable)) log.error({ err: cause }, 'append failed')
       const error = cause instanceof Error ? cause : new Error('append failed', { cause })
+      if (cause instanceof NotOwner) {
+        this.#failWaiting({ kind: 'not-owner' })
+        return
+      }
       // Before ids were given nothing says which entries were at fault: all of them may try again.
       if (batch.length > 0) this.#settle(batch, { kind: 'failed', error })
       else this.#failWaiting({ kind: 'failed', error })
@@ -221,37 +272,58 @@ export class Inbox {
     }
   }
 
-  /** Learns what earlier owners left; before the first id is given out. */
-  async #load(tenure: Tenure): Promise<void> {
-    const { store, recent, clock } = this.#deps
+  #load(): Promise<void> {
+    this.#loading ??= this.#readInherited().finally(() => {
+      this.#loading = undefined
+    })
+    return this.#loading
+  }
+
+  /**
+   * Learns what earlier owners left. What they committed by now may be acknowledged, because it lies
+   * below all ids and positions to come. What lands later may not: a reader may be past it already.
+   */
+  async #readInherited(): Promise<void> {
+    const { store, ring, clock } = this.#deps
+    const { epoch, floor } = this.tenure
     const newest = (await store.buckets(this.user)).at(-1)
-    if (newest !== undefined && (ticksOf(newest) ?? 0n) > tenure.floor) {
-      this.#bucket = { id: newest, bytes: 0, openedMs: clock.monotonicMs() }
+    if (newest !== undefined && (ticksOf(newest.id) ?? 0n) > floor) {
+      this.#bucket = { id: newest.id, bytes: 0, openedMs: clock.monotonicMs() }
       this.#hasGivenIds = true
-    } else if (newest !== undefined) {
-      // What earlier owners committed by now may be acknowledged, because it lies below all ids to
-      // come. What lands later may not: a reader may be past it already.
-      const found: { request: string; timeMs: number | undefined }[] = []
-      const position = positionAfter(notBelowZero(tenure.floor - seedTicks))
-      for await (const rows of store.readAfter(this.user, position)) {
-        for (const { request, timeMs } of rows) found.push({ request, timeMs })
-      }
-      if (!(await this.#isHeld(tenure))) return
-      for (const { request, timeMs } of found) recent.add(this.user, request, timeMs)
+      this.#inherited = this.#given ?? nothingInherited
+      return
     }
-    this.#isLoaded = true
+    if (newest === undefined || this.#given !== undefined) {
+      this.#inherited = this.#given ?? nothingInherited
+      return
+    }
+    const found = new Map<string, { readonly timeMs: number | undefined }>()
+    const ages = this.#waiting.map(({ append }) => append.firstAttemptAgeMs ?? 0)
+    const oldestTicks = ticksOfMs(Math.ceil(Math.max(0, ...ages)) + attemptSlackMs) - ticksOfMs(0)
+    const reach = oldestTicks > seedTicks ? oldestTicks : seedTicks
+    // A row of an owner before the last may land between those of its successors.
+    const isInherited = ({ tenure }: { tenure: string }): boolean =>
+      !ring.hasRivals || epochOf(tenure) === epoch - 1n
+    const after = positionAfter(notBelowZero(floor - reach))
+    for await (const rows of store.readAfter(this.user, after, isInherited)) {
+      for (const { request, timeMs } of rows) found.set(request, { timeMs })
+    }
+    if (found.size > 0 && !(await this.#isHeld(this.tenure))) throw new NotOwner()
+    this.#inherited ??= found.size > 0 ? found : nothingInherited
   }
 
   /** Calls that say they are repeats, and are not remembered: the store knows. */
   async #answerRepeats(tenure: Tenure): Promise<void> {
-    const { store, recent, idClock } = this.#deps
+    const { store, recent, idClock, ring } = this.#deps
     const asked = this.#waiting.filter(({ isNew }) => !isNew)
     if (asked.length === 0) return
     const ageMs = Math.max(...asked.map(({ append }) => append.firstAttemptAgeMs ?? 0))
     const ticksAgo = ticksOfMs(Math.ceil(ageMs) + attemptSlackMs) - ticksOfMs(0)
-    // A first attempt before this tenure: see `#load` for which of its rows count.
-    const before = this.#hasGivenIds ? tenure.floor : tenure.floor - ticksAgo
-    const after = idClock.positionAgo(ageMs + attemptSlackMs) ?? before
+    // A first attempt before this tenure: see `#readInherited` for which of its rows count.
+    const isBelowRead = ring.hasRivals || this.#hasGivenIds
+    const before = isBelowRead ? tenure.floor : tenure.floor - ticksAgo
+    const ago = idClock.positionAgo(ageMs + attemptSlackMs) ?? before
+    const after = ring.hasRivals && ago < before ? before : ago
     const wanted = new Map(asked.map((entry) => [entry.append.request, entry]))
     const found = new Map<Entry, NotificationRow>()
     for await (const rows of store.readAfter(this.user, positionAfter(notBelowZero(after)))) {
@@ -263,9 +335,11 @@ export class Inbox {
     }
     if (found.size > 0 && !(await this.#isHeld(tenure))) return
     for (const entry of asked) {
-      const row = found.get(entry) ?? recent.find(this.user, entry.append.request)
+      const { request } = entry.append
+      const row =
+        found.get(entry) ?? recent.find(this.user, request) ?? this.#inherited?.get(request)
       if (row) {
-        recent.add(this.user, entry.append.request, row.timeMs)
+        recent.add(this.user, request, row.timeMs)
         this.#finish(entry, { kind: 'stored', timeMs: row.timeMs })
         this.#unqueue(entry)
       } else {
@@ -282,6 +356,10 @@ export class Inbox {
     for (;;) {
       const [entry] = this.#waiting
       if (entry === undefined) break
+      if (!ring.canGive(this.tenure)) {
+        this.#failWaiting({ kind: 'not-owner' })
+        break
+      }
       const { append } = entry
       if (!append.isTransient && entry.waiters.every(({ call }) => call.isOver)) {
         this.dropExpired(0)
@@ -325,21 +403,21 @@ export class Inbox {
     let bucket = this.#bucket
     if (bucket === undefined || this.#isFull(bucket, bytes, first.id)) {
       // If the outcome is unknown an empty bucket may appear, which harms nobody.
-      await store.openBucket(this.user, first.id, ring.tenureName)
+      await store.openBucket(this.user, first.id, tenureText(tenure.epoch, ring.id))
       bucket = { id: first.id, bytes: 0, openedMs: clock.monotonicMs() }
       this.#bucket = bucket
-      await hooks?.at('bucket-opened', this.user)
+      await hooks?.at?.('bucket-opened', this.user)
     }
     bucket.bytes += bytes
     const rows = batch.map((placed) => rowOf(placed))
-    if (!(await this.#commit(bucket.id, rows))) return false
-    await hooks?.at('committed', this.user)
+    if (!(await this.#commit(bucket.id, rows, tenure))) return false
+    await hooks?.at?.('committed', this.user)
     if (!(await this.#isHeld(tenure))) return false
-    await hooks?.at('fenced', this.user)
+    await hooks?.at?.('fenced', this.user)
     return true
   }
 
-  #isFull(bucket: Bucket, bytes: number, next: NotificationId): boolean {
+  #isFull(bucket: OpenBucket, bytes: number, next: NotificationId): boolean {
     // By both clocks: ids may stand still behind a floor, and the process may have restarted.
     const idMs = msOfTicks((ticksOf(next) ?? 0n) - (ticksOf(bucket.id) ?? 0n) + ticksOfMs(0))
     const ageMs = this.#deps.clock.monotonicMs() - bucket.openedMs
@@ -352,7 +430,11 @@ export class Inbox {
    * False when the inbox was given up before the outcome was known. A batch that may have been
    * written is repeated, with the same ids, before any other: later ids never overtake it.
    */
-  async #commit(bucket: NotificationId, rows: readonly NotificationRow[]): Promise<boolean> {
+  async #commit(
+    bucket: NotificationId,
+    rows: readonly NotificationRow[],
+    tenure: Tenure,
+  ): Promise<boolean> {
     const { store, ring, clock, log, signal } = this.#deps
     let isInDoubt = false
     for (let waitMs = firstRepeatMs; ; waitMs = Math.min(waitMs * 2, longestRepeatMs)) {
@@ -364,7 +446,7 @@ export class Inbox {
         isInDoubt = true
         log.warn({ err: error, rows: rows.length }, 'batch in doubt, repeating')
       }
-      if (signal.aborted || !ring.isOwner) return false
+      if (signal.aborted || !ring.holds(tenure)) return false
       await clock.sleep(waitMs, signal).catch(() => undefined)
     }
   }

@@ -6,8 +6,9 @@ import { ticksOf } from '../../../platform/time-uuid.ts'
 import { positionAfter } from '../rules/notification-id.ts'
 import type { Append, AppendOutcome } from './append.ts'
 import { createFairQueue } from './fair-queue.ts'
+import { NotOwner } from '../ring/ring.ts'
 import { Inbox } from './inbox.ts'
-import type { InboxDeps } from './inbox.ts'
+import type { InboxDeps, Inherited } from './inbox.ts'
 import { PushCall } from './push-call.ts'
 
 /** Bounds on what waits, so that overload is refused before memory grows. */
@@ -27,7 +28,10 @@ export interface Inboxes {
   append(appends: readonly Append[]): Promise<readonly AppendOutcome[]>
   /** The user's inbox, while something goes on in it. */
   find(user: UserId): Inbox | undefined
-  /** Makes the inbox if need be. */
+  /**
+   * Makes the inbox if need be.
+   * @throws NotOwner
+   */
   get(user: UserId): Inbox
   /**
    * A position at or above everything stored so far and below everything that is stored from now on;
@@ -42,6 +46,9 @@ export interface Inboxes {
 
 /** An inbox in which nothing went on for so long is forgotten, if it has no socket. */
 const forgetAfterMs = 60_000
+/** Who hands a shard over waits so long for what is on its way. */
+const longestHandoverMs = 2000
+const handoverPauseMs = 10
 
 export function createInboxes(
   given: Omit<InboxDeps, 'ready' | 'holdBytes'> & {
@@ -56,6 +63,8 @@ export function createInboxes(
   const calls = new Set<PushCall>()
   /** Everything stored in inboxes that were forgotten lies at or below. */
   let forgotten = 0n
+  /** By shard epoch: what forgotten inboxes had read of the tenure before, and may not read again. */
+  const passed = new Map<number, { epoch: bigint; inherited: Map<UserId, Inherited> }>()
   let heldBytes = 0
   let inFlight = 0
   let isScheduled = false
@@ -100,14 +109,43 @@ export function createInboxes(
 
   function get(user: UserId): Inbox {
     const known = inboxes.get(user)
-    if (known) return known
+    if (known !== undefined && ring.canGive(known.tenure)) return known
     const owner = ring.ownerOf(user)
-    if (owner.kind === 'elsewhere') throw new Unavailable('the inbox is owned elsewhere')
-    const { floor } = owner.tenure
-    const inbox = new Inbox(user, forgotten > floor ? forgotten : floor, deps)
+    if (owner.kind === 'elsewhere') throw new NotOwner()
+    const { tenure } = owner
+    const { floor, shard, epoch } = tenure
+    if (known !== undefined) discard(known)
+    const before = passed.get(shard)
+    const inherited = before?.epoch === epoch ? before.inherited.get(user) : undefined
+    const baseline = forgotten > floor ? forgotten : floor
+    const inbox = new Inbox({ user, tenure, baseline, inherited }, deps)
     inbox.lastUsedMs = clock.monotonicMs()
     inboxes.set(user, inbox)
     return inbox
+  }
+
+  function own(user: UserId): Inbox | undefined {
+    try {
+      return get(user)
+    } catch (error) {
+      if (error instanceof NotOwner) return undefined
+      throw error
+    }
+  }
+
+  function discard(inbox: Inbox): void {
+    inboxes.delete(inbox.user)
+    inbox.discard()
+  }
+
+  function remember({ user, passed: inherited, tenure: { shard, epoch } }: Inbox): void {
+    if (inherited === undefined) return
+    let known = passed.get(shard)
+    if (known?.epoch !== epoch) {
+      known = { epoch, inherited: new Map() }
+      passed.set(shard, known)
+    }
+    known.inherited.set(user, inherited)
   }
 
   function sweep(): void {
@@ -121,14 +159,33 @@ export function createInboxes(
       if (!inbox.isIdle || nowMs - inbox.lastUsedMs < forgetAfterMs) continue
       const ticks = ticksOf(inbox.position) ?? 0n
       if (ticks > forgotten) forgotten = ticks
+      remember(inbox)
       inboxes.delete(user)
     }
   }
+
+  ring.listen({
+    async onReleasing(shards) {
+      const isBusy = (inbox: Inbox): boolean =>
+        inbox.isWorking && shards.includes(inbox.tenure.shard)
+      const untilMs = clock.monotonicMs() + longestHandoverMs
+      while (clock.monotonicMs() < untilMs && inboxes.values().some(isBusy)) {
+        await clock.sleep(handoverPauseMs)
+      }
+    },
+    onLost(shards) {
+      for (const inbox of inboxes.values()) {
+        if (shards.includes(inbox.tenure.shard)) discard(inbox)
+      }
+      for (const shard of shards) passed.delete(shard)
+    },
+  })
 
   return {
     get,
     find: (user) => inboxes.get(user),
     async newPosition(user) {
+      if (ring.hasRivals) await get(user).prepare()
       const ticks = idClock.peek()
       // A successor must not give out an id below the position either.
       await ring.raiseTo(ticks)
@@ -142,7 +199,9 @@ export function createInboxes(
       return inboxes.size
     },
     async append(appends) {
-      if (isDraining) throw new Unavailable('gundeck is stopping', { retryAfterSeconds: 1 })
+      // Where there are others, the inboxes are theirs by now.
+      if (isDraining && !ring.hasRivals)
+        throw new Unavailable('gundeck is stopping', { retryAfterSeconds: 1 })
       const bytes = appends.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
       // One call that is larger than everything may pass when nothing else waits.
       if (heldBytes > 0 && heldBytes + bytes > limits.waitingBytes) {
@@ -152,8 +211,10 @@ export function createInboxes(
       calls.add(call)
       try {
         for (const [index, append] of appends.entries()) {
-          const inbox = get(append.user)
-          if (inbox.waitingCount >= limits.waitingPerInbox) {
+          const inbox = own(append.user)
+          if (inbox === undefined) {
+            call.settle(index, { kind: 'not-owner' })
+          } else if (inbox.waitingCount >= limits.waitingPerInbox) {
             const error = new Unavailable('the inbox is full', { retryAfterSeconds: 2 })
             call.settle(index, { kind: 'failed', error })
           } else {

@@ -1,7 +1,13 @@
 import type { Logger } from 'pino'
 import type { ClientId, NotificationId, UserId } from '../../../contract/ids.ts'
 import type { Clock } from '../../../platform/clock.ts'
-import { compareTimeUuid, msOfTicks, ticksOf, ticksOfMs } from '../../../platform/time-uuid.ts'
+import {
+  compareTimeUuid,
+  microsOfTicks,
+  msOfTicks,
+  ticksOf,
+  ticksOfMs,
+} from '../../../platform/time-uuid.ts'
 import { doneUpTo } from '../rules/acknowledged.ts'
 import { hasMissed } from '../rules/missed.ts'
 import { positionAfter } from '../rules/notification-id.ts'
@@ -9,6 +15,8 @@ import type { Cursor, CursorStore } from '../store/cursors.ts'
 import { rowTtlSeconds } from '../store/notifications.ts'
 import type { NotificationStore } from '../store/notifications.ts'
 import type { IdClock } from './id-clock.ts'
+import { NotOwner } from '../ring/ring.ts'
+import type { Ring } from '../ring/ring.ts'
 import type { Inboxes } from './inboxes.ts'
 
 export interface Queue {
@@ -39,6 +47,7 @@ export interface Queues {
 
 /** A cursor in front of nothing is moved up when it is older, lest it looks as if rows expired. */
 const idleCursorMs = 24 * 60 * 60 * 1000
+const ticksPerMicro = 10n
 const eraseEveryMs = 1000
 /** Users whose rows may be erased and whose turn has not come; the others' rows go by age. */
 const largestErasing = 10_000
@@ -47,19 +56,35 @@ export function createQueues(deps: {
   cursors: CursorStore
   store: NotificationStore
   inboxes: Inboxes
+  ring: Ring
   idClock: IdClock
   clock: Clock
   log: Logger
 }): Queues {
-  const { cursors, store, inboxes, idClock, clock, log } = deps
+  const { cursors, store, inboxes, ring, idClock, clock, log } = deps
   /** Users with new acknowledgements; up to where each was erased, if known. */
   const erasing = new Map<UserId, NotificationId | undefined>()
   const erased = new Map<UserId, NotificationId>()
   /** One change of a user's cursors at a time: they are read, compared and written. */
   const changes = new Map<UserId, Promise<void>>()
 
-  function writtenAtMicros(): bigint {
-    return BigInt(msOfTicks(idClock.peek())) * 1000n
+  /** Rises with every call, and lies below what a successor writes with. */
+  async function writtenAtMicros(): Promise<bigint> {
+    const ticks = idClock.next(idClock.last + ticksPerMicro)
+    if (ticks > ring.ceiling) await ring.raiseTo(ticks)
+    return microsOfTicks(ticks)
+  }
+
+  /**
+   * Changes cursors as the owner of the inbox, and answers only if it still was the owner afterwards:
+   * a successor may have read the cursor before.
+   */
+  async function asOwner<T>(user: UserId, change: () => Promise<T>): Promise<T> {
+    if (!ring.hasRivals) return change()
+    const { tenure } = inboxes.get(user)
+    const result = await change()
+    if (!(await ring.isHeld(tenure))) throw new NotOwner()
+    return result
   }
 
   async function oneAtATime<T>(user: UserId, change: () => Promise<T>): Promise<T> {
@@ -68,7 +93,7 @@ export function createQueues(deps: {
     changes.set(user, promise)
     await before
     try {
-      return await change()
+      return await asOwner(user, change)
     } finally {
       if (changes.get(user) === promise) changes.delete(user)
       resolve()
@@ -95,7 +120,7 @@ export function createQueues(deps: {
       (id) => compareTimeUuid(id, cursor) > 0,
     )
     const seen = { begin: before.begin, cursor, acknowledged }
-    await cursors.put(user, { client, seen }, writtenAtMicros())
+    await cursors.put(user, { client, seen }, await writtenAtMicros())
     planErasing(user)
   }
 
@@ -120,7 +145,7 @@ export function createQueues(deps: {
         if (before !== undefined && (before.seen !== undefined) === isAcknowledging) return
         const begin = isAcknowledging ? await inboxes.newPosition(user) : undefined
         const seen = begin && { begin, cursor: begin, acknowledged: [] }
-        await cursors.put(user, { client, seen }, writtenAtMicros())
+        await cursors.put(user, { client, seen }, await writtenAtMicros())
       }),
     closeClient: (user, client) =>
       oneAtATime(user, async () => {
@@ -136,7 +161,7 @@ export function createQueues(deps: {
       const { cursor, acknowledged } = found
       const cursorMs = msOfTicks(ticksOf(cursor) ?? 0n)
       const nowMs = clock.nowMs()
-      const bucketsMs = (await store.buckets(user)).map((id) => msOfTicks(ticksOf(id) ?? 0n))
+      const bucketsMs = (await store.buckets(user)).map(({ id }) => msOfTicks(ticksOf(id) ?? 0n))
       const isMissing = hasMissed(cursorMs, nowMs, bucketsMs)
       if (!isMissing && nowMs - cursorMs > idleCursorMs) {
         const position = await inboxes.newPosition(user)

@@ -59,13 +59,33 @@ export interface NotificationRow {
 /** Rows that are read at once, so that a page of large ones does not fill the memory. */
 const rowsPerRead = 32
 
+export interface Bucket {
+  readonly id: NotificationId
+  /** Under which its rows were given their ids, see `tenureText`. */
+  readonly tenure: string
+}
+
+/** How a bucket names the shard epoch of its rows, and who gave out their ids. */
+export const tenureText = (epoch: bigint, instance: string): string =>
+  `${epoch.toString()}@${instance}`
+
+/** The epoch in a bucket's tenure; undefined in rows of before there was one. */
+export function epochOf(tenure: string): bigint | undefined {
+  const end = tenure.indexOf('@')
+  return end > 0 && /^\d+$/.test(tenure.slice(0, end)) ? BigInt(tenure.slice(0, end)) : undefined
+}
+
 export interface NotificationStore {
   /** Ascending. */
-  buckets(user: UserId): Promise<NotificationId[]>
+  buckets(user: UserId): Promise<Bucket[]>
   openBucket(user: UserId, bucket: NotificationId, tenure: string): Promise<void>
   append(user: UserId, bucket: NotificationId, rows: readonly NotificationRow[]): Promise<void>
   /** After a position, or from the first row, ascending, some rows at a time. */
-  readAfter(user: UserId, after: NotificationId | undefined): AsyncGenerator<NotificationRow[]>
+  readAfter(
+    user: UserId,
+    after: NotificationId | undefined,
+    isWanted?: (bucket: Bucket) => boolean,
+  ): AsyncGenerator<NotificationRow[]>
   find(user: UserId, id: NotificationId): Promise<NotificationRow | undefined>
   /** From the newest on; take as many as needed. */
   newestFirst(user: UserId): AsyncGenerator<NotificationRow>
@@ -80,12 +100,12 @@ export interface NotificationStore {
 const microsOf = (id: NotificationId): bigint => BigInt(msOfTicks(ticksOf(id) ?? 0n)) * 1000n
 
 export function notificationStore(db: WideColumnStore): NotificationStore {
-  async function buckets(user: UserId): Promise<NotificationId[]> {
-    const found: NotificationId[] = []
+  async function buckets(user: UserId): Promise<Bucket[]> {
+    const found: Bucket[] = []
     let page: string | undefined
     do {
       const next = await db.list(bucketsTable, { user }, { page })
-      for (const row of next.rows) found.push(row.bucket)
+      for (const row of next.rows) found.push({ id: row.bucket, tenure: row.tenure })
       page = next.next
     } while (page !== undefined)
     return found
@@ -102,11 +122,11 @@ export function notificationStore(db: WideColumnStore): NotificationStore {
     async append(user, bucket, rows) {
       await db.batch(rows.map((row) => putRow(user, bucket, row)))
     },
-    async *readAfter(user, after) {
+    async *readAfter(user, after, isWanted = () => true) {
       const all = await buckets(user)
       // The bucket that a position lies in begins at or before it.
       const first = after === undefined ? 0 : Math.max(0, lastAtOrBefore(all, after))
-      for (const bucket of all.slice(first)) {
+      for (const { id: bucket } of all.slice(first).filter(isWanted)) {
         let page: string | undefined
         do {
           const found = await db.list(
@@ -121,12 +141,12 @@ export function notificationStore(db: WideColumnStore): NotificationStore {
     },
     async find(user, id) {
       const all = await buckets(user)
-      const bucket = all[lastAtOrBefore(all, id)]
+      const bucket = all[lastAtOrBefore(all, id)]?.id
       const row = bucket && (await db.get(notificationsTable, { user, bucket, id }))
       return row && fromRow(row)
     },
     async *newestFirst(user) {
-      for (const bucket of (await buckets(user)).reverse()) {
+      for (const { id: bucket } of (await buckets(user)).reverse()) {
         let page: string | undefined
         do {
           const found = await db.list(
@@ -143,12 +163,12 @@ export function notificationStore(db: WideColumnStore): NotificationStore {
       const all = await buckets(user)
       const first = after === undefined ? 0 : Math.max(0, lastAtOrBefore(all, after))
       const options = { writtenAtMicros: microsOf(upTo) }
-      for (const bucket of all.slice(first, lastAtOrBefore(all, upTo) + 1)) {
+      for (const { id: bucket } of all.slice(first, lastAtOrBefore(all, upTo) + 1)) {
         await db.removeRange(notificationsTable, { user, bucket }, { to: upTo }, options)
       }
     },
     async eraseAll(user) {
-      for (const bucket of await buckets(user)) {
+      for (const { id: bucket } of await buckets(user)) {
         await db.removeRange(notificationsTable, { user, bucket })
       }
       await db.removeRange(bucketsTable, { user })
@@ -189,6 +209,6 @@ function fromRow(row: Row<typeof notificationsTable>): NotificationRow {
 }
 
 /** Index of the last bucket that begins at or before the id; -1 when there is none. */
-function lastAtOrBefore(buckets: readonly NotificationId[], id: NotificationId): number {
-  return buckets.findLastIndex((bucket) => compareTimeUuid(bucket, id) <= 0)
+function lastAtOrBefore(buckets: readonly Bucket[], id: NotificationId): number {
+  return buckets.findLastIndex((bucket) => compareTimeUuid(bucket.id, id) <= 0)
 }

@@ -1,4 +1,4 @@
-import { putIfAbsent, table, updateIf } from '../../../ports/wide-column.ts'
+import { putIfAbsent, removeIf, table, updateIf } from '../../../ports/wide-column.ts'
 import type { ConditionalOperation, Row, WideColumnStore } from '../../../ports/wide-column.ts'
 
 /**
@@ -14,12 +14,16 @@ export const ringTable = table({
     version: 'bigint?',
     /** Of an instance: where it answers. */
     address: 'text?',
-    /** Of an instance: its starts. Of a shard: its changes of owner. */
+    /** Of an instance: how often shards were taken from it. Of a shard: its changes of owner. */
     epoch: 'bigint?',
     /** Of an instance: its heartbeats. */
     sequence: 'bigint?',
     /** Of an instance: it has given out no id with later ticks. */
     ceiling: 'bigint?',
+    /** Of an instance: what its host's clock showed at the last heartbeat. */
+    clock: 'timestamp?',
+    /** Of an instance: rises with each that registers, so that the older is known. */
+    joined: 'bigint?',
     /** Of a shard: an instance, or nobody. */
     owner: 'text?',
     /** Of a shard: every id of earlier owners has at most these ticks. */
@@ -28,7 +32,6 @@ export const ringTable = table({
   writes: 'conditional',
 })
 
-export const shardCount = 64
 const ring = 'inboxes'
 const versionKey = { ring, kind: 'ring', name: '' } as const
 const instanceKey = (name: string) => ({ ring, kind: 'instance', name }) as const
@@ -37,10 +40,16 @@ const shardKey = (shard: number) =>
 
 type RingRow = Row<typeof ringTable>
 
+/** What every conditional write of an instance's line is compared with. */
 export interface InstanceState {
   readonly epoch: bigint
   readonly sequence: bigint
   readonly ceiling: bigint
+}
+export interface InstanceLine extends InstanceState {
+  readonly address: string
+  readonly joined: bigint
+  readonly clockMs: number
 }
 export interface ShardState {
   readonly owner: string | undefined
@@ -50,28 +59,36 @@ export interface ShardState {
 export interface RingView {
   /** Zero before anybody wrote. */
   readonly version: bigint
-  readonly instances: ReadonlyMap<string, InstanceState>
+  readonly instances: ReadonlyMap<string, InstanceLine>
   /** By shard number; those that nobody ever owned are absent. */
   readonly shards: ReadonlyMap<number, ShardState>
+}
+
+export interface RingChange {
+  readonly lines?: ReadonlyMap<string, InstanceState & Partial<InstanceLine>>
+  readonly shards: ReadonlyMap<number, ShardState>
+  /** Instances that must be registered, and whose epoch must be this one. */
+  readonly standing?: ReadonlyMap<string, bigint>
 }
 
 export interface RingStore {
   read(): Promise<RingView>
   version(): Promise<bigint>
+  /** The version after every conditional write that began before has been applied or never will. */
+  settledVersion(): Promise<bigint>
   instance(name: string): Promise<InstanceState | undefined>
-  /** Applied only if nothing of `view` that it touches has changed. */
-  change(
-    view: RingView,
-    instances: ReadonlyMap<string, InstanceState & { address?: string }>,
-    shards: ReadonlyMap<number, ShardState>,
-  ): Promise<boolean>
-  /** Changes an instance's own row only: a heartbeat is no change of the ring. */
-  raise(name: string, from: InstanceState, to: InstanceState): Promise<boolean>
+  /** Applied only if the version, and of `view` the lines that it touches, are as they were. */
+  change(view: RingView, change: RingChange): Promise<boolean>
+  /** Changes an instance's own line only: a heartbeat is no change of the ring. */
+  raise(name: string, from: InstanceState, to: InstanceState, clockMs: number): Promise<boolean>
+  register(name: string, line: InstanceLine): Promise<boolean>
+  /** Of an instance that owns nothing in the view; fails if anything has moved since. */
+  remove(name: string, view: RingView): Promise<boolean>
 }
 
 export function ringStore(db: WideColumnStore): RingStore {
   async function read(): Promise<RingView> {
-    const instances = new Map<string, InstanceState>()
+    const instances = new Map<string, InstanceLine>()
     const shards = new Map<number, ShardState>()
     let version = 0n
     let page: string | undefined
@@ -79,7 +96,7 @@ export function ringStore(db: WideColumnStore): RingStore {
       const found = await db.list(ringTable, { ring }, { page })
       for (const row of found.rows) {
         if (row.kind === 'ring') version = row.version ?? 0n
-        else if (row.kind === 'instance') instances.set(row.name, instanceState(row))
+        else if (row.kind === 'instance') instances.set(row.name, instanceLine(row))
         else shards.set(Number(row.name), shardState(row))
       }
       page = found.next
@@ -93,23 +110,31 @@ export function ringStore(db: WideColumnStore): RingStore {
       const row = await db.get(ringTable, versionKey)
       return row?.version ?? 0n
     },
+    async settledVersion() {
+      const row = await db.get(ringTable, versionKey, { isSerial: true })
+      return row?.version ?? 0n
+    },
     async instance(name) {
       const row = await db.get(ringTable, instanceKey(name), { isSerial: true })
-      return row && instanceState(row)
+      return row && stateOf(instanceLine(row))
     },
-    change(view, instances, shards) {
+    change(view, { lines = new Map(), shards, standing = new Map() }) {
       const version = view.version + 1n
       const operations: ConditionalOperation[] = [
         view.version === 0n
           ? putIfAbsent(ringTable, { ...versionKey, version })
           : updateIf(ringTable, versionKey, { version: view.version }, { version }),
       ]
-      for (const [name, to] of instances) {
+      for (const [name, epoch] of standing) {
+        operations.push(updateIf(ringTable, instanceKey(name), { epoch }, {}))
+      }
+      for (const [name, to] of lines) {
         const from = view.instances.get(name)
+        const values = valuesOf(to)
         operations.push(
           from === undefined
-            ? putIfAbsent(ringTable, { ...instanceKey(name), ...to })
-            : updateIf(ringTable, instanceKey(name), from, to),
+            ? putIfAbsent(ringTable, { ...instanceKey(name), ...values })
+            : updateIf(ringTable, instanceKey(name), stateOf(from), values),
         )
       }
       for (const [shard, to] of shards) {
@@ -122,15 +147,48 @@ export function ringStore(db: WideColumnStore): RingStore {
       }
       return db.batchIf(operations)
     },
-    raise: (name, from, to) => db.updateIf(ringTable, instanceKey(name), from, to),
+    raise: (name, from, to, clockMs) =>
+      db.updateIf(ringTable, instanceKey(name), stateOf(from), { ...stateOf(to), clock: clockMs }),
+    register: (name, line) =>
+      db.putIfAbsent(ringTable, { ...instanceKey(name), ...valuesOf(line) }),
+    async remove(name, view) {
+      const from = view.instances.get(name)
+      if (from === undefined) return false
+      return db.batchIf([
+        updateIf(ringTable, versionKey, { version: view.version }, {}),
+        removeIf(ringTable, instanceKey(name), stateOf(from)),
+      ])
+    },
   }
 }
 
-const instanceState = ({ epoch = 0n, sequence = 0n, ceiling = 0n }: RingRow): InstanceState => ({
+const instanceLine = (row: RingRow): InstanceLine => ({
+  epoch: row.epoch ?? 0n,
+  sequence: row.sequence ?? 0n,
+  ceiling: row.ceiling ?? 0n,
+  address: row.address ?? '',
+  joined: row.joined ?? 0n,
+  clockMs: row.clock ?? 0,
+})
+
+export const stateOf = ({ epoch, sequence, ceiling }: InstanceState): InstanceState => ({
   epoch,
   sequence,
   ceiling,
 })
+
+const valuesOf = ({
+  address,
+  joined,
+  clockMs,
+  ...state
+}: InstanceState & Partial<InstanceLine>) => ({
+  ...stateOf(state),
+  ...(address === undefined ? {} : { address }),
+  ...(joined === undefined ? {} : { joined }),
+  ...(clockMs === undefined ? {} : { clock: clockMs }),
+})
+
 const shardState = ({ owner, epoch = 0n, floor = 0n }: RingRow): ShardState => ({
   owner,
   epoch,

@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import { pino } from 'pino'
 import { openSqlite } from '../../../adapters/sqlite/wide-column.ts'
+import { Unavailable } from '../../../contract/error.ts'
 import type { Delivery, deliveriesApi } from '../../../contract/cannon/internal.ts'
 import type { Client } from '../../../contract/endpoint.ts'
 import { attachmentsApi, queueApi } from '../../../contract/gundeck/attachments.ts'
 import { inboxApi, pushApi } from '../../../contract/gundeck/internal.ts'
 import type { Push } from '../../../contract/gundeck/internal.ts'
+import { ringApi } from '../../../contract/gundeck/ring.ts'
 import { notificationsApi } from '../../../contract/gundeck/notifications.ts'
 import { pushTokensApi } from '../../../contract/gundeck/push-tokens.ts'
 import { timeApi } from '../../../contract/gundeck/time.ts'
@@ -38,6 +40,7 @@ const gundeckApi = {
   ...notificationsApi,
   ...pushTokensApi,
   ...timeApi,
+  ...ringApi,
 }
 
 /** A gundeck on a store in memory, with a clock that stands still and a cannon made of paper. */
@@ -63,6 +66,9 @@ export interface TestGundeckOptions {
   hooks?: GundeckHooks
   config?: Partial<GundeckConfig>
   push?: NativePush
+  address?: string
+  /** The gundecks that share the store; alone when absent. */
+  findPeer?: (address: string) => Client<typeof gundeckApi> | undefined
   /** What brig is told. */
   onTouch?: (body: unknown) => void
 }
@@ -91,8 +97,14 @@ export async function startTestGundeck(options: TestGundeckOptions = {}): Promis
       ids: systemIds(),
     },
     db: store,
-    address: 'here',
+    isAlone: options.findPeer === undefined,
+    address: options.address ?? 'here',
     cannonAt: () => cannon,
+    ownerAt: (address) => {
+      const owner = options.findPeer?.(address)
+      if (owner === undefined) throw new Unavailable('nobody answers there')
+      return owner
+    },
     brig: {
       async touchClient({ body }) {
         options.onTouch?.(body)
@@ -202,7 +214,7 @@ export async function attach(
     },
   })
   const [position] = body.attached
-  if (position === undefined) throw new Error('the attachment was not answered')
+  if (typeof position !== 'string') throw new Error('the attachment was not answered')
   return { number, position, tenure: body.tenure, lost: body.lost }
 }
 

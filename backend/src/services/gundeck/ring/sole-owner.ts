@@ -1,47 +1,13 @@
 import type { Logger } from 'pino'
 import { Unavailable, UnknownOutcome } from '../../../contract/error.ts'
-import type { UserId } from '../../../contract/ids.ts'
+import { shardCount, shardOf } from '../../../contract/gundeck/ring.ts'
 import type { Clock } from '../../../platform/clock.ts'
 import { ticksOfMs } from '../../../platform/time-uuid.ts'
-import { shardCount } from '../store/ring.ts'
-import type { InstanceState, RingStore, ShardState } from '../store/ring.ts'
-import type { IdClock } from './id-clock.ts'
+import type { IdClock } from '../inbox/id-clock.ts'
+import { aheadTicks } from '../rules/ceiling.ts'
+import type { InstanceLine, InstanceState, RingStore, ShardState } from '../store/ring.ts'
+import type { Ring, RingListener, Tenure } from './ring.ts'
 
-/** One stretch of time in which this process owns a shard. */
-export interface Tenure {
-  readonly shard: number
-  readonly epoch: bigint
-  /** Every id of earlier owners has at most these ticks. */
-  readonly floor: bigint
-}
-
-export type Owner =
-  | { readonly kind: 'here'; readonly tenure: Tenure }
-  | { readonly kind: 'elsewhere'; readonly owner: string | undefined; readonly version: bigint }
-
-export interface Ring {
-  /** This start of this instance, for those who attach to it. */
-  readonly tenureName: string
-  ownerOf(user: UserId): Owner
-  /** No id may have later ticks. */
-  readonly ceiling: bigint
-  /** Resolves when ids up to at least these ticks may be given out; rejects when the ring is lost. */
-  raiseTo(ticks: bigint): Promise<void>
-  /**
-   * Whether the shard is still owned under the same epoch, by a read that began after this call.
-   * One read answers all calls of that moment.
-   */
-  isHeld(tenure: Tenure): Promise<boolean>
-  /** False once another process took over. */
-  readonly isOwner: boolean
-  /** Gives out nothing more and leaves the shards to whoever comes next. */
-  release(): Promise<void>
-  /** Keeps the ceiling ahead of the clock while ids are given out. */
-  run(signal: AbortSignal): Promise<void>
-}
-
-/** The ceiling lies at most so far above the id clock, so that a successor starts near it. */
-const aheadTicks = ticksOfMs(2000) - ticksOfMs(0)
 /** While less than this is left, the ceiling is raised ahead of need. */
 const reserveTicks = ticksOfMs(1500) - ticksOfMs(0)
 const heartbeatMs = 500
@@ -49,9 +15,6 @@ const heartbeatMs = 500
 const restAfterMs = 10_000
 
 const shardNumbers = Array.from({ length: shardCount }, (_, shard) => shard)
-
-/** By the last six bits of the id's first word, which are random in every user id. */
-export const shardOf = (user: UserId): number => Number.parseInt(user.slice(6, 8), 16) % shardCount
 
 /**
  * Takes every shard over, at once and from whoever had it: for a gundeck that is the only one on its
@@ -87,12 +50,12 @@ export async function takeOver(deps: {
       ceiling: idClock.peek() + aheadTicks,
     }
     // Another epoch in the rows of all earlier owners: their heartbeats fail from here on.
-    const instances = new Map<string, InstanceState & { address?: string }>()
+    const instances = new Map<string, InstanceState & Partial<InstanceLine>>()
     for (const [name, state] of view.instances) {
       instances.set(name, { ...state, epoch: state.epoch + 1n })
     }
-    instances.set(instance, { ...own, address: deps.address })
-    if (!(await store.change(view, instances, shards))) continue
+    instances.set(instance, { ...own, address: deps.address, clockMs: clock.nowMs() })
+    if (!(await store.change(view, { lines: instances, shards }))) continue
 
     version = view.version + 1n
     for (const [shard, { epoch, floor }] of shards) tenures[shard] = { shard, epoch, floor }
@@ -101,13 +64,18 @@ export async function takeOver(deps: {
   idClock.sample()
   log.info({ epoch: own.epoch.toString() }, 'inboxes taken over')
 
+  const id = `${instance}/${own.epoch.toString()}`
+  const listeners: RingListener[] = []
   let isOwner = true
   let raising: Promise<void> | undefined
   let fence: Promise<boolean> | undefined
 
   function lose(): Unavailable {
-    if (isOwner) log.error('another process took over the inboxes')
-    isOwner = false
+    if (isOwner) {
+      log.error('another process took over the inboxes')
+      isOwner = false
+      for (const listener of listeners) listener.onLost(shardNumbers)
+    }
     return new Unavailable('the inboxes are owned by another process')
   }
 
@@ -123,7 +91,7 @@ export async function takeOver(deps: {
     if (next.ceiling <= from.ceiling) return
     let isApplied: boolean
     try {
-      isApplied = await store.raise(instance, from, next)
+      isApplied = await store.raise(instance, from, next, clock.nowMs())
     } catch (error) {
       if (!(error instanceof UnknownOutcome)) throw error
       isApplied = false
@@ -166,16 +134,28 @@ export async function takeOver(deps: {
   }
 
   return {
-    tenureName: `${instance}/${own.epoch.toString()}`,
+    id,
+    hasRivals: false,
     ownerOf(user) {
       const tenure = tenures[shardOf(user)]
       if (tenure !== undefined && isOwner) return { kind: 'here', tenure }
-      return { kind: 'elsewhere', owner: undefined, version }
+      return { kind: 'elsewhere', owner: undefined }
+    },
+    holds: (tenure) => isOwner && tenures[tenure.shard]?.epoch === tenure.epoch,
+    canGive: (tenure) => isOwner && tenures[tenure.shard]?.epoch === tenure.epoch,
+    get map() {
+      const owners = isOwner ? [{ id, address: deps.address }] : []
+      return { version: Number(version), owners, shards: shardNumbers.map(() => owners.length - 1) }
+    },
+    refresh: () => Promise.resolve(),
+    nextVersion: new Promise(() => undefined),
+    listen(listener) {
+      listeners.push(listener)
     },
     get ceiling() {
       return own.ceiling
     },
-    get isOwner() {
+    get isAlive() {
       return isOwner
     },
     async raiseTo(ticks) {
@@ -197,11 +177,11 @@ export async function takeOver(deps: {
         if (found?.owner !== instance || found.epoch !== epoch) continue
         shards.set(shard, {
           owner: undefined,
-          epoch: epoch + 1n,
+          epoch,
           floor: idClock.last > floor ? idClock.last : floor,
         })
       }
-      if (shards.size > 0) await store.change(view, new Map(), shards)
+      if (shards.size > 0) await store.change(view, { shards })
     },
     async run(signal) {
       let seen = idClock.last
