@@ -31,8 +31,12 @@ export async function benchQueueChurn(
     config: GundeckConfig.parse({}),
     platform: { log: pino({ level: 'warn' }), clock: systemClock(), ids: systemIds() },
     db: store,
+    isAlone: true,
     address: 'bench',
     cannonAt: () => ({ deliver: neverAsked }),
+    ownerAt: () => {
+      throw new Error('there is no other gundeck')
+    },
     brig: { touchClient: async () => ({ status: 200, headers: {}, body: {} }) },
   })
   const inbox = localClient(

@@ -8,7 +8,7 @@ import { rawClient, type RawClient, type RawClientOptions } from '../support/wir
 import { settings } from './settings.ts'
 import type { Backend } from './split-setup.ts'
 
-export type Shape = 'embedded' | 'split'
+export type Shape = 'embedded' | 'split' | 'engines'
 
 /** What a scenario is played on; its people leave when it ends. */
 export interface Stage<Server extends Backend = Backend> {
@@ -20,7 +20,9 @@ export interface Stage<Server extends Backend = Backend> {
   readonly backend: () => Server
 }
 
-type Backends<Server> = Readonly<Record<Shape, () => Promise<Server & AsyncDisposable>>>
+type Backends<Server> = Readonly<
+  Record<'embedded' | 'split', () => Promise<Server & AsyncDisposable>>
+>
 
 /** Next to nothing: hundreds of people register. The processes of the other shape take it in full. */
 const passwordCost = { memoryKib: 8, passes: 1, lanes: 1 }
@@ -36,7 +38,16 @@ const usualBackends: Backends<Backend> = {
  * After each, everything that people heard is held against the shapes of events.
  */
 export function inBothShapes(scenarios: (stage: Stage) => void): void {
-  inBothShapesOf(usualBackends, scenarios)
+  const engines = inject('engines')
+  if (engines === undefined) {
+    inBothShapesOf(usualBackends, scenarios)
+    return
+  }
+  // `npm run test:engines`: only there, on the processes that its set-up has started.
+  describe('engines', () => {
+    const found = { ...engines, [Symbol.asyncDispose]: async () => undefined }
+    playOn('engines', async () => found, scenarios)
+  })
 }
 
 /** The same on servers of the file's own. */

@@ -320,6 +320,8 @@ export const firstTables: Migration = {
           epoch: 'bigint?',
           sequence: 'bigint?',
           ceiling: 'bigint?',
+          clock: 'timestamp?',
+          joined: 'bigint?',
           owner: 'text?',
           floor: 'bigint?',
         },
