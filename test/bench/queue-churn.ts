@@ -35,7 +35,7 @@ export async function benchQueueChurn(
     address: 'bench',
     cannonAt: () => ({ deliver: neverAsked }),
     ownerAt: () => {
-      throw new Error('there is one owner')
+      throw new Error('there is no other gundeck')
     },
     brig: { touchClient: async () => ({ status: 200, headers: {}, body: {} }) },
   })

@@ -21,7 +21,7 @@ export interface Stage<Server extends Backend = Backend> {
 }
 
 type Backends<Server> = Readonly<
-  Record<Exclude<Shape, 'engines'>, () => Promise<Server & AsyncDisposable>>
+  Record<'embedded' | 'split', () => Promise<Server & AsyncDisposable>>
 >
 
 /** Next to nothing: hundreds of people register. The processes of the other shape take it in full. */
@@ -35,7 +35,7 @@ const usualBackends: Backends<Backend> = {
 
 /**
  * Declares the scenarios twice: on the whole backend in one process, and on one process per service.
- * Where the run has engines, only on two of every service that share them. After each, everything that people heard is held against the shapes of events.
+ * After each, everything that people heard is held against the shapes of events.
  */
 export function inBothShapes(scenarios: (stage: Stage) => void): void {
   const engines = inject('engines')
@@ -43,12 +43,10 @@ export function inBothShapes(scenarios: (stage: Stage) => void): void {
     inBothShapesOf(usualBackends, scenarios)
     return
   }
-  describe('two of each service, on the engines', () => {
-    const find = async (): Promise<Backend & AsyncDisposable> => ({
-      ...engines,
-      [Symbol.asyncDispose]: async () => undefined,
-    })
-    playOn('engines', find, scenarios)
+  // `npm run test:engines`: only there, on the processes that its set-up has started.
+  describe('engines', () => {
+    const found = { ...engines, [Symbol.asyncDispose]: async () => undefined }
+    playOn('engines', async () => found, scenarios)
   })
 }
 

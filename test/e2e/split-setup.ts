@@ -16,6 +16,8 @@ export interface Backend {
 declare module 'vitest' {
   interface ProvidedContext {
     split: Backend | { readonly failure: string }
+    /** Instead of the shapes above. */
+    engines: Backend | undefined
   }
 }
 

@@ -8,7 +8,6 @@ import { gatherCrowd, within } from '../durability/crowd.ts'
 import { recordHistory, type History, type HistoryRecorder } from '../durability/history.ts'
 import { randomNumbers } from '../durability/random.ts'
 import { judge, keep } from '../durability/verdict.ts'
-import { runJobs, settingsFor } from '../engines/settings.ts'
 import {
   startClusterProcesses,
   type ClusterProcesses,
@@ -60,11 +59,10 @@ export async function openStage(): Promise<Stage> {
   const network = `127.77.${String(100 + (process.pid % 100))}`
   const say = (line: string): void => void process.stderr.write(`${line}\n`)
   const engines = opening.use(await startEngines({ nodes: 3, network, directory, say }))
-  const settings = settingsFor(engines, 'faults')
-  await runJobs(settings)
   const cluster = opening.use(
     await startClusterProcesses({
-      engines: settings,
+      engines,
+      run: 'faults',
       config: { cannon: { consumableNotifications: true, drain: { graceSeconds: 0.3 } } },
     }),
   )

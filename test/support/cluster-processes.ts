@@ -1,13 +1,13 @@
-import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { serviceNames } from '../../backend/src/compose/config.ts'
-import { loadOrCreatePrivateKeys } from '../../backend/src/platform/zauth/keys.ts'
-import { startHaproxy } from './haproxy.ts'
+import { serviceNames, type ServiceName } from '../../backend/src/compose/config.ts'
+import { engineOf, type RunningEngines } from '../../scripts/engines/start.ts'
+import { runJobs, settingsFor } from '../engines/settings.ts'
+import { startHaproxy, type Front } from './haproxy.ts'
 import { mergePages } from './merged-pages.ts'
 import { freeListenerPorts, startServerProcess, type ServerProcess } from './server-process.ts'
 
-type ServiceName = (typeof serviceNames)[number]
 export type ProcessName = `${ServiceName}-${1 | 2}`
 
 /** Two processes of every service on the same engines, behind HAProxy, as on two hosts. */
@@ -18,106 +18,126 @@ export interface ClusterProcesses extends AsyncDisposable {
   readonly noticeboardUrl: string
   readonly processes: Readonly<Record<ProcessName, ServerProcess>>
   /** Starts one that has ended, at its old place. */
-  start(name: ProcessName): Promise<void>
+  start(name: ProcessName, how?: StartOptions): Promise<void>
+}
+
+export interface StartOptions {
+  /** Another program than the server's, such as one with faults. */
+  readonly entry?: string
+  readonly args?: readonly string[]
+}
+
+export interface ClusterOptions {
+  readonly engines: RunningEngines
+  /** Names what this run keeps in the engines: a small letter, then letters and digits. */
+  readonly run: string
+  /** Beyond the engines: switches of services. */
+  readonly config?: Readonly<Record<string, unknown>>
+  /** Replies are held against the shapes of their API version. */
+  readonly isChecked?: boolean
 }
 
 export const processNames: readonly ProcessName[] = serviceNames.flatMap((service) =>
   ([1, 2] as const).map((number): ProcessName => `${service}-${number}`),
 )
 const serviceOf = (name: ProcessName): ServiceName => name.slice(0, -2) as ServiceName
+const namesOf = (service: ServiceName): ProcessName[] =>
+  processNames.filter((name) => serviceOf(name) === service)
 
-export interface ClusterOptions {
-  /** Beyond the engines: switches of services. */
-  readonly config?: Readonly<Record<string, unknown>>
-  /** How to reach the engines. */
-  readonly engines: Readonly<Record<string, unknown>>
-  /** Another program for some processes, such as one with faults. */
-  readonly entryOf?: (name: ProcessName) => string | undefined
-  readonly nodeOptionsOf?: (name: ProcessName) => readonly string[]
-}
+/** At a time: on a small machine a dozen starts at once are slower than a few after a few. */
+const startsAtOnce = 4
 
+/** Runs the jobs, then starts the services. */
 export async function startClusterProcesses(options: ClusterOptions): Promise<ClusterProcesses> {
   await using starting = new AsyncDisposableStack()
+  const { engines, run } = options
   const folder = await mkdtemp(join(tmpdir(), 'tricord-cluster-'))
   starting.defer(() => rm(folder, { recursive: true, force: true }))
-  const ports = await freeListenerPorts([...processNames, 'front'])
-  // What one host writes, the operator copies to the others.
-  const keys = join(folder, 'zauth.keys')
-  await loadOrCreatePrivateKeys(keys)
-  const instances = Object.fromEntries(
-    serviceNames
-      .filter((service) => service !== 'nginz')
-      .map((service) => [
-        service,
-        processNames
-          .filter((name) => serviceOf(name) === service)
-          .map((id) => ({ id, address: `http://127.0.0.1:${String(ports[id].internal)}` })),
-      ]),
+  const { fronts: front, ...ports } = await freeListenerPorts([...processNames, 'fronts'])
+  const objects = balance('objects', front.operator, '/minio/health/live', [
+    ...engineOf(engines, 'minio').addresses.entries(),
+  ])
+  starting.use(
+    await startHaproxy([
+      objects,
+      balanceProcesses('api', front.listen, 'nginz'),
+      balanceProcesses('sockets', front.internal, 'cannon'),
+    ]),
   )
+  const settings = await settingsFor(engines, { run, folder, objects: urlOf(objects) })
+  await runJobs(settings, folder)
 
-  async function launch(name: ProcessName): Promise<ServerProcess> {
-    const data = join(folder, name)
-    await mkdir(data, { recursive: true })
-    await copyFile(keys, join(data, 'zauth.keys'))
-    const entry = options.entryOf?.(name)
-    return startServerProcess({
-      data,
+  const launch = (name: ProcessName, { entry, args = [] }: StartOptions = {}) =>
+    startServerProcess({
+      data: folder,
       ports: ports[name],
-      config: {
-        instance: name,
-        registry: { kind: 'static', instances },
-        ...options.engines,
-        ...options.config,
-      },
-      nodeOptions: options.nodeOptionsOf?.(name) ?? [],
+      config: { ...settings, ...options.config, instance: name },
+      nodeOptions: options.isChecked === true && name.startsWith('nginz') ? checking : [],
       ...(entry === undefined ? {} : { entry }),
-      args: ['--only', serviceOf(name)],
+      args: ['--only', serviceOf(name), ...args],
     })
-  }
-
   const processes = {} as Record<ProcessName, ServerProcess>
   starting.defer(async () => {
     await Promise.all(Object.values(processes).map((one) => one[Symbol.asyncDispose]()))
   })
-  // A few at a time: on a small machine a dozen starts at once are slower than one after another.
-  for (let at = 0; at < processNames.length; at += 4) {
+  // The first makes what all share, such as the keys that sign tokens.
+  const [first, ...others] = processNames
+  if (first !== undefined) processes[first] = await launch(first)
+  for (let at = 0; at < others.length; at += startsAtOnce) {
     await Promise.all(
-      processNames.slice(at, at + 4).map(async (name) => {
+      others.slice(at, at + startsAtOnce).map(async (name) => {
         processes[name] = await launch(name)
       }),
     )
   }
-  const balanced = (service: ServiceName, port: number) => ({
-    port,
-    servers: processNames
-      .filter((name) => serviceOf(name) === service)
-      .map((name) => ({ name, port: ports[name].listen, statusPort: ports[name].operator })),
-  })
-  starting.use(
-    await startHaproxy({
-      api: balanced('nginz', ports.front.listen),
-      sockets: balanced('cannon', ports.front.internal),
-    }),
-  )
   const pagesOf = async (service: ServiceName): Promise<string> => {
-    const urls = processNames
-      .filter((name) => serviceOf(name) === service)
-      .map((name) => `http://127.0.0.1:${String(ports[name].operator)}`)
+    const urls = namesOf(service).map((name) => processes[name].mailboxUrl)
     return starting.use(await mergePages(urls)).url
   }
   const [mailboxUrl, noticeboardUrl] = [await pagesOf('brig'), await pagesOf('gundeck')]
   const running = starting.move()
   return {
-    url: `http://127.0.0.1:${String(ports.front.listen)}`,
-    ws: `http://127.0.0.1:${String(ports.front.internal)}`,
+    url: `http://127.0.0.1:${String(front.listen)}`,
+    ws: `http://127.0.0.1:${String(front.internal)}`,
     mailboxUrl,
     noticeboardUrl,
     processes,
-    async start(name) {
+    async start(name, how) {
       await processes[name].exit
       await processes[name][Symbol.asyncDispose]()
-      processes[name] = await launch(name)
+      processes[name] = await launch(name, how)
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   }
+
+  function balanceProcesses(name: string, port: number, service: ServiceName): Front {
+    return {
+      name,
+      port,
+      balance: service === 'cannon' ? 'leastconn' : 'roundrobin',
+      checkPath: '/i/status',
+      servers: namesOf(service).map((process) => ({
+        name: process,
+        address: `127.0.0.1:${String(ports[process].listen)}`,
+        checkPort: ports[process].operator,
+      })),
+    }
+  }
 }
+
+const checking = ['--import', './test/conformance/preload.ts']
+
+const balance = (
+  name: string,
+  port: number,
+  checkPath: string,
+  addresses: readonly (readonly [number, string])[],
+): Front => ({
+  name,
+  port,
+  balance: 'roundrobin',
+  checkPath,
+  servers: addresses.map(([index, address]) => ({ name: `${name}-${String(index)}`, address })),
+})
+
+const urlOf = ({ port }: Front): string => `http://127.0.0.1:${String(port)}`

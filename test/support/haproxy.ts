@@ -7,33 +7,33 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { readCatalogue } from '../../scripts/engines/catalogue.ts'
 import { defaultCache, fetchPart } from '../../scripts/engines/fetch/fetch.ts'
 
-/** One process behind the balancer. */
-export interface BalancedServer {
+export interface Front {
   readonly name: string
+  /** On 127.0.0.1, where clients come in. */
   readonly port: number
-  /** Where `/i/status` tells whether it is ready. */
-  readonly statusPort: number
+  readonly balance: 'roundrobin' | 'leastconn'
+  /** Asked of each server; anything but success takes it out. */
+  readonly checkPath: string
+  readonly servers: readonly {
+    readonly name: string
+    /** HOST:PORT. */
+    readonly address: string
+    /** Where the check is asked, when not there. */
+    readonly checkPort?: number
+  }[]
 }
 
-export interface Balanced {
-  /** Where clients come in. */
-  readonly port: number
-  readonly servers: readonly BalancedServer[]
-}
-
-/** HAProxy as it stands in front of hosts: short checks, one frontend for the API, one for sockets. */
-export async function startHaproxy(fronts: {
-  readonly api: Balanced
-  readonly sockets: Balanced
-}): Promise<AsyncDisposable> {
+/** HAProxy as it stands in front of hosts, with short checks. */
+export async function startHaproxy(fronts: readonly Front[]): Promise<AsyncDisposable> {
   const say = (line: string): void => void process.stderr.write(`${line}\n`)
   const part = await fetchPart(await readCatalogue(), 'haproxy', { cache: defaultCache(), say })
   const folder = await mkdtemp(join(tmpdir(), 'tricord-haproxy-'))
   const file = join(folder, 'haproxy.cfg')
-  await writeFile(file, configuration(fronts))
+  await writeFile(file, `${head}\n${fronts.map(listen).join('\n')}`)
+  const triple = `${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`
   const child = spawn(join(part, 'usr/sbin/haproxy'), ['-f', file], {
     stdio: ['ignore', 'ignore', 'pipe'],
-    env: { LD_LIBRARY_PATH: join(part, 'usr/lib', `${triple()}-linux-gnu`) },
+    env: { LD_LIBRARY_PATH: join(part, 'usr/lib', triple) },
   })
   let output = ''
   child.stderr.setEncoding('utf8')
@@ -47,7 +47,7 @@ export async function startHaproxy(fronts: {
     await rm(folder, { recursive: true, force: true })
   }
   try {
-    for (const { port } of Object.values(fronts)) await listens(port, () => child.exitCode)
+    for (const { port } of fronts) await untilListening(port, () => child.exitCode)
   } catch (error) {
     await stop()
     throw new Error(`HAProxy does not listen. It said:\n${output}`, { cause: error })
@@ -55,18 +55,7 @@ export async function startHaproxy(fronts: {
   return { [Symbol.asyncDispose]: stop }
 }
 
-const triple = (): string => (process.arch === 'arm64' ? 'aarch64' : 'x86_64')
-
-function configuration({ api, sockets }: { api: Balanced; sockets: Balanced }): string {
-  const servers = (of: Balanced, more: string): string =>
-    of.servers
-      .map(
-        ({ name, port, statusPort }) =>
-          `  server ${name} 127.0.0.1:${String(port)} check port ${String(statusPort)} ` +
-          `inter 500 fastinter 200 fall 2 rise 1 ${more}`,
-      )
-      .join('\n')
-  return `global
+const head = `global
   maxconn 8000
 
 defaults
@@ -77,33 +66,35 @@ defaults
   timeout http-request 10s
   timeout queue 5s
   timeout tunnel 1h
-  option httpchk GET /i/status
   option redispatch
   retries 2
   retry-on conn-failure
-
-listen api
-  bind 127.0.0.1:${String(api.port)}
-  balance roundrobin
-${servers(api, 'observe layer4 error-limit 2 on-error mark-down')}
-
-listen sockets
-  bind 127.0.0.1:${String(sockets.port)}
-  balance leastconn
-${servers(sockets, '')}
 `
-}
 
-async function listens(port: number, exitCode: () => number | null): Promise<void> {
-  const deadlineMs = performance.now() + 10_000
+const listen = ({ name, port, balance, checkPath, servers }: Front): string => `listen ${name}
+  bind 127.0.0.1:${String(port)}
+  balance ${balance}
+  option httpchk GET ${checkPath}
+${servers
+  .map(({ name: server, address, checkPort }) => {
+    const at = checkPort === undefined ? '' : ` port ${String(checkPort)}`
+    return `  server ${server} ${address} check${at} inter 500 fastinter 200 fall 2 rise 1`
+  })
+  .join('\n')}
+`
+
+async function untilListening(port: number, exitCode: () => number | null): Promise<void> {
+  const deadlineMs = performance.now() + 20_000
   for (;;) {
     if (exitCode() !== null) throw new Error(`it ended with ${String(exitCode())}`)
-    if (performance.now() > deadlineMs) throw new Error(`not within 10 s at port ${String(port)}`)
+    if (performance.now() > deadlineMs) throw new Error(`not within 20 s at port ${String(port)}`)
     const isOpen = await new Promise<boolean>((resolve) => {
       const socket = connect(port, '127.0.0.1')
-      socket.once('connect', () => resolve(true))
+      socket.once('connect', () => {
+        socket.destroy()
+        resolve(true)
+      })
       socket.once('error', () => resolve(false))
-      socket.once('connect', () => socket.destroy())
     })
     if (isOpen) return
     await sleep(50)

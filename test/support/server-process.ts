@@ -39,6 +39,8 @@ export interface ServerProcessOptions {
   /** The program to run, from the repository's root. */
   readonly entry?: string
   readonly args?: readonly string[]
+  /** 30 s unless given. */
+  readonly readyTimeoutMs?: number
 }
 
 /** No test meets the limits by accident; the suite that tests them uses the defaults. */
@@ -133,7 +135,7 @@ export async function startServerProcess(
   const exit = new Promise<number | string>((resolve) => {
     child.once('exit', (code, signal) => resolve(code ?? signal ?? 'unknown'))
   })
-  await isReady(child, () => output, exit)
+  await isReady(child, () => output, exit, options.readyTimeoutMs ?? 30_000)
   return {
     url: `http://127.0.0.1:${String(listen)}`,
     internalUrl: `http://127.0.0.1:${String(internal)}`,
@@ -158,6 +160,7 @@ async function isReady(
   child: ChildProcess,
   output: () => string,
   exit: Promise<number | string>,
+  timeoutMs: number,
 ): Promise<void> {
   const ready = new Promise<void>((resolve) => {
     child.stdout?.on('data', () => {
@@ -167,10 +170,10 @@ async function isReady(
   const ended = exit.then((code) => {
     throw new Error(`the server ended with ${String(code)} before it was ready:\n${output()}`)
   })
-  const late = AbortSignal.timeout(30_000)
+  const late = AbortSignal.timeout(timeoutMs)
   const timeout = new Promise<never>((_, reject) => {
     late.addEventListener('abort', () =>
-      reject(new Error(`the server was not ready after 30 s:\n${output()}`)),
+      reject(new Error(`the server was not ready in time:\n${output()}`)),
     )
   })
   await Promise.race([ready, ended, timeout])

@@ -5,6 +5,7 @@ import { latestMigration } from '../adapters/cassandra/migrations/all.ts'
 import type { SessionOptions } from '../adapters/cassandra/session.ts'
 import { openCassandra, type CassandraOptions } from '../adapters/cassandra/wide-column.ts'
 import { ConfigError } from '../platform/config/load.ts'
+import type { Dependencies } from '../platform/dependencies.ts'
 import type { Platform } from '../platform/service.ts'
 import type { WideColumnStore } from '../ports/wide-column.ts'
 import type { CassandraConfig } from './config.ts'
@@ -69,8 +70,16 @@ export async function openCassandraStore(
   config: CassandraConfig,
   platform: Platform,
   name: string,
+  dependencies: Dependencies,
 ): Promise<WideColumnStore> {
-  const store = await openCassandra(await cassandraOptions(config, platform))
+  const state = dependencies.addReported('cassandra (wide-column)', 'to start')
+  const store = await openCassandra({
+    ...(await cassandraOptions(config, platform)),
+    waiting(reason) {
+      if (reason === undefined) state.noteUp()
+      else state.noteDown(reason)
+    },
+  })
   const use = announceSchemaUse(store, {
     service: name,
     host: hostname(),
@@ -83,6 +92,7 @@ export async function openCassandraStore(
     ...store,
     async open(tables) {
       await store.open(tables)
+      state.noteUp()
       await use.begin()
     },
     async [Symbol.asyncDispose]() {

@@ -26,6 +26,95 @@ const StaticInstances = z.partialRecord(
   z.array(z.strictObject({ id: z.string(), address: z.url() })).min(1),
 )
 
+const Tls = z
+  .strictObject({
+    ca: z
+      .string()
+      .optional()
+      .describe(
+        'File (PEM) with the authorities that vouch for the servers; those of the system unless given',
+      ),
+    cert: z.string().optional().describe('File (PEM) with our own certificate'),
+    key: z.string().optional().describe('File (PEM) with its key'),
+  })
+  .optional()
+  .describe('Without, connections are not encrypted')
+const User = z.string().min(1).optional().describe('Who logs in; without, nobody does')
+const PasswordFile = z.string().optional().describe('File with the password of that user')
+
+const OpenSearchConfig = z.strictObject({
+  kind: z.literal('opensearch'),
+  nodes: z.array(z.url()).min(1).describe('http:// or https:// addresses of the nodes'),
+  index: z
+    .string()
+    .regex(/^[a-z][a-z0-9_-]{0,60}$/, 'expected a small letter, then letters, digits, - and _')
+    .default('tricord-users')
+    .describe('Alias of the index of users; the job elasticsearch-index-create makes the index'),
+  user: User,
+  passwordFile: PasswordFile,
+  tls: Tls,
+})
+export type OpenSearchConfig = z.output<typeof OpenSearchConfig>
+
+const S3Config = z.strictObject({
+  kind: z.literal('s3'),
+  endpoint: z.url().describe('http:// or https:// address of the object store'),
+  region: z.string().min(1).default('us-east-1'),
+  bucket: z.string().min(3).max(63).default('assets').describe('The job create-buckets makes it'),
+  isPathStyle: z
+    .boolean()
+    .default(true)
+    .describe("Name the bucket in the path, not in the host; false for Amazon's"),
+  accessKeyFile: z.string().describe('File with the access key'),
+  secretKeyFile: z.string().describe('File with the secret key'),
+  tls: Tls,
+})
+export type S3Config = z.output<typeof S3Config>
+
+const RedisConfig = z
+  .strictObject({
+    kind: z.literal('redis'),
+    address: ListenAddress.optional().describe(
+      'host:port of the one server; or name the Sentinels',
+    ),
+    sentinels: z
+      .array(ListenAddress)
+      .min(1)
+      .optional()
+      .describe('host:port of all Sentinels, who know the primary'),
+    primaryName: z.string().min(1).default('tricord').describe('What Sentinel calls the primary'),
+    prefix: z.string().default('tricord:').describe('Beginning of all keys'),
+    user: User,
+    passwordFile: PasswordFile,
+    sentinelUser: User,
+    sentinelPasswordFile: PasswordFile,
+    tls: Tls,
+  })
+  .refine(({ address, sentinels }) => (address === undefined) !== (sentinels === undefined), {
+    error: 'expected either address or sentinels',
+  })
+export type RedisConfig = z.output<typeof RedisConfig>
+
+const EtcdConfig = z.strictObject({
+  kind: z.literal('etcd'),
+  hosts: z.array(z.url()).min(1).describe('http:// or https:// client addresses of the members'),
+  prefix: z
+    .string()
+    .regex(/^\/.*\/$/, 'expected a path that begins and ends with a slash')
+    .default('/tricord/')
+    .describe('Beginning of all keys'),
+  leaseSeconds: z
+    .int()
+    .min(3)
+    .max(300)
+    .default(10)
+    .describe('A process that died without a word is known by all after so long'),
+  user: User,
+  passwordFile: PasswordFile,
+  tls: Tls,
+})
+export type EtcdConfig = z.output<typeof EtcdConfig>
+
 const CassandraConfig = z.strictObject({
   kind: z.literal('cassandra'),
   contactPoints: z
@@ -73,6 +162,12 @@ export const Config = z.strictObject({
   internalListen: ListenAddress.prefault('127.0.0.1:8082').describe(
     'One service per process: where the other services come in. No client may reach it',
   ),
+  advertise: z
+    .url()
+    .optional()
+    .describe(
+      'One service per process, registry etcd: where the other services reach internalListen; http:// and its address unless given',
+    ),
   operatorListen: ListenAddress.prefault('127.0.0.1:8081').describe(
     'Where the operator looks: status, metrics, the dev mailbox. Keep it private',
   ),
@@ -108,22 +203,25 @@ export const Config = z.strictObject({
     .prefault({ kind: 'sqlite' })
     .describe('The truth: users, devices, conversations, inboxes'),
   search: z
-    .discriminatedUnion('kind', [z.strictObject({ kind: z.literal('sqlite') })])
-    .prefault({ kind: 'sqlite' }),
+    .discriminatedUnion('kind', [z.strictObject({ kind: z.literal('sqlite') }), OpenSearchConfig])
+    .prefault({ kind: 'sqlite' })
+    .describe('People to be found; made from the truth, and can be made again'),
   objects: z
-    .discriminatedUnion('kind', [z.strictObject({ kind: z.literal('filesystem') })])
+    .discriminatedUnion('kind', [z.strictObject({ kind: z.literal('filesystem') }), S3Config])
     .prefault({ kind: 'filesystem' })
-    .describe('Assets, below the data folder'),
+    .describe('Assets: below the data folder, or in any S3'),
   presence: z
-    .discriminatedUnion('kind', [z.strictObject({ kind: z.literal('memory') })])
-    .prefault({ kind: 'memory' }),
+    .discriminatedUnion('kind', [z.strictObject({ kind: z.literal('memory') }), RedisConfig])
+    .prefault({ kind: 'memory' })
+    .describe('Who is connected, as a hint'),
   registry: z
     .discriminatedUnion('kind', [
       z.strictObject({ kind: z.literal('local') }),
       z.strictObject({ kind: z.literal('static'), instances: StaticInstances }),
+      EtcdConfig,
     ])
     .prefault({ kind: 'local' })
-    .describe('Who is where: in one process, or listed here'),
+    .describe('Who is where, and locks: in one process, listed here, or in etcd'),
   push: z
     .discriminatedUnion('kind', [
       z.strictObject({ kind: z.literal('none') }),

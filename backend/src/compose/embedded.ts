@@ -10,6 +10,7 @@ import { header } from '../platform/http/request.ts'
 import { createServe, type Serve } from '../platform/http/serve.ts'
 import { startServer, type RunningServer } from '../platform/http/server.ts'
 import { createServeUpgrade } from '../platform/http/upgrade.ts'
+import { createDependencies } from '../platform/dependencies.ts'
 import { createMetrics } from '../platform/metrics.ts'
 import { operationsRoutes } from '../platform/operations.ts'
 import type { Service } from '../platform/service.ts'
@@ -67,7 +68,11 @@ export async function startEmbedded(
   starting.use(await lockDataFolder(config.data))
   await bindDomain(config.data, config.domain)
   const platform = createPlatform(config, overrides)
-  const stores = starting.use(openStores(config, platform, 'tricord', overrides.commitHooks))
+  const storeMetrics = createMetrics('stores')
+  const dependencies = starting.use(createDependencies({ ...platform, metrics: storeMetrics }))
+  const stores = starting.use(
+    openStores(config, platform, 'tricord', dependencies, overrides.commitHooks),
+  )
   const keys = await loadKeys(config)
   const tokens = verifierOf(keys, platform)
   const { isStrict } = config
@@ -135,7 +140,12 @@ export async function startEmbedded(
   })
   starting.defer(() => front.close(0))
   const operations = createServe({
-    routes: operationsRoutes({ services: () => services, metrics, isDraining: () => isDraining }),
+    routes: operationsRoutes({
+      services: () => services,
+      metrics: [...metrics, storeMetrics],
+      dependencies,
+      isDraining: () => isDraining,
+    }),
     platform,
     metrics: createMetrics('operations'),
     isStrict,

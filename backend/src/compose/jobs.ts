@@ -1,9 +1,11 @@
 import { hostname } from 'node:os'
 import { lockDataFolder } from '../adapters/local/data-folder.ts'
-import { localRegistry } from '../adapters/local/registry.ts'
+import { createDependencies } from '../platform/dependencies.ts'
+import { createMetrics } from '../platform/metrics.ts'
 import type { Platform } from '../platform/service.ts'
 import type { Registry } from '../ports/registry.ts'
 import type { Config } from './config.ts'
+import { openRegistry } from './registry.ts'
 import { createPlatform, type PlatformOverrides } from './services.ts'
 import { openStores, type Stores } from './stores.ts'
 
@@ -28,8 +30,11 @@ export async function openJobEnvironment(
   // A SQLite file has one writer: the server that uses it, or this job.
   if (config.wideColumn.kind === 'sqlite') opening.use(await lockDataFolder(config.data))
   const platform = createPlatform(config, overrides)
-  const stores = opening.use(openStores(config, platform, 'tricord'))
-  const registry = opening.use(localRegistry())
+  const dependencies = opening.use(
+    createDependencies({ ...platform, metrics: createMetrics('job') }),
+  )
+  const stores = opening.use(openStores(config, platform, 'tricord', dependencies))
+  const registry = opening.use(await openRegistry(config, platform, dependencies))
   const opened = opening.move()
   return {
     config,

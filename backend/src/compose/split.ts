@@ -1,9 +1,8 @@
 import type { RequestListener } from 'node:http'
 import { join } from 'node:path'
 import { bindDomain, lockDataFolder } from '../adapters/local/data-folder.ts'
-import { localRegistry } from '../adapters/local/registry.ts'
 import { deliveriesApi } from '../contract/cannon/internal.ts'
-import { ConfigError } from '../platform/config/load.ts'
+import { createDependencies, type Dependencies } from '../platform/dependencies.ts'
 import { createAgent, httpClient } from '../platform/http/http-client.ts'
 import { clientAddress, parseNetworks } from '../platform/http/networks.ts'
 import { createProxy } from '../platform/http/proxy.ts'
@@ -31,6 +30,7 @@ import {
   verifierOf,
   type PlatformOverrides,
 } from './services.ts'
+import { openRegistry, ownInstance } from './registry.ts'
 import { openStores, type Stores } from './stores.ts'
 
 export interface RunningOne extends AsyncDisposable {
@@ -57,29 +57,50 @@ export async function startOne(
   config: Config,
   overrides: PlatformOverrides = {},
 ): Promise<RunningOne> {
-  if (config.registry.kind !== 'static') {
-    throw new ConfigError('the configuration', [
-      'registry: one service per process needs the addresses of all of them (kind: static)',
-    ])
-  }
+  const own = name === 'nginz' ? undefined : ownInstance(config, name)
   await using starting = new AsyncDisposableStack()
-  const registry = starting.use(
-    localRegistry(
-      Object.entries(config.registry.instances).flatMap(([service, instances]) =>
-        instances.map((instance) => ({ service, isDraining: false, ...instance })),
-      ),
-    ),
-  )
   const platform = createPlatform(config, overrides)
   const keys = await loadKeys(config)
   const metrics = createMetrics(name)
+  const dependencies = starting.use(createDependencies({ ...platform, metrics }))
+  const registry = starting.use(await openRegistry(config, platform, dependencies))
   let isDraining = false
+  let started: Awaited<ReturnType<typeof startWithStores>> | undefined
+  let isStarting = true
 
-  const started =
-    name === 'nginz'
-      ? undefined
-      : await startWithStores(name, config, platform, registry, keys, overrides, starting)
-  const services = started === undefined ? [] : [started.service]
+  // The operator is told from the first moment what is waited for.
+  const operations = createServe({
+    routes: operationsRoutes({
+      services: () => (started === undefined ? [] : [started.service]),
+      metrics: [metrics],
+      dependencies,
+      isStarting: () => isStarting,
+      isDraining: () => isDraining,
+    }),
+    platform,
+    metrics: createMetrics('operations'),
+    isStrict: config.isStrict,
+  })
+  const operator = await startServer({
+    ...config.operatorListen,
+    listener: (request, response) => {
+      if (started?.stores.serveOperator(request, response) === true) return
+      void operations(request, response).catch((error: unknown) => sendError(response, error))
+    },
+  })
+  starting.defer(() => operator.close(0))
+
+  if (name !== 'nginz') {
+    started = await startWithStores(name, {
+      config,
+      platform,
+      registry,
+      dependencies,
+      keys,
+      overrides,
+      starting,
+    })
+  }
   const serve = (routes: readonly Route[]): RequestListener =>
     createServe({ routes, platform, metrics, isStrict: config.isStrict })
   const internal =
@@ -110,24 +131,12 @@ export async function startOne(
     return startServer({ ...config.listen, listener: serve([]), upgrade })
   }
 
-  const operations = createServe({
-    routes: operationsRoutes({
-      services: () => services,
-      metrics: [metrics],
-      isDraining: () => isDraining,
-    }),
-    platform,
-    metrics: createMetrics('operations'),
-    isStrict: config.isStrict,
-  })
-  const operator = await startServer({
-    ...config.operatorListen,
-    listener: (request, response) => {
-      if (started?.stores.serveOperator(request, response) === true) return
-      void operations(request, response).catch((error: unknown) => sendError(response, error))
-    },
-  })
-  starting.defer(() => operator.close(0))
+  // Last of all: from now on others call us. Those who find us in a list know us already.
+  const announced =
+    own === undefined || config.registry.kind !== 'etcd'
+      ? undefined
+      : starting.use(await registry.register(own))
+  isStarting = false
 
   const resources = starting.move()
   return {
@@ -143,6 +152,7 @@ export async function startOne(
     ],
     async drain() {
       isDraining = true
+      await announced?.setDraining()
       // Sockets are told to reconnect and inboxes handed over first; what others ask of us is answered
       // to the end.
       const isFirst = name === 'cannon' || name === 'gundeck'
@@ -154,31 +164,23 @@ export async function startOne(
   }
 }
 
-/** Where the others reach this process. */
-function ownAddress(registry: Registry, name: string, instance: string | undefined): string {
-  const instances = registry.instances(name)
-  const own = instances.find(({ id }) => instance === undefined || id === instance)
-  if (own !== undefined) return own.address
-  throw new ConfigError('the configuration', [
-    instance === undefined
-      ? `registry: there is no ${name} in the list`
-      : `registry: there is no ${name} with the id ${instance}, which instance says that this is`,
-  ])
-}
-
 async function startWithStores(
   name: Exclude<ServiceName, 'nginz'>,
-  config: Config,
-  platform: Platform,
-  registry: Registry,
-  keys: Awaited<ReturnType<typeof loadKeys>>,
-  overrides: PlatformOverrides,
-  starting: AsyncDisposableStack,
+  parts: {
+    readonly config: Config
+    readonly platform: Platform
+    readonly registry: Registry
+    readonly dependencies: Dependencies
+    readonly keys: Awaited<ReturnType<typeof loadKeys>>
+    readonly overrides: PlatformOverrides
+    readonly starting: AsyncDisposableStack
+  },
 ): Promise<{ service: Service; stores: Stores }> {
+  const { config, platform, registry, dependencies, keys, overrides, starting } = parts
   const folder = join(config.data, config.instance ?? name)
   starting.use(await lockDataFolder(folder))
   await bindDomain(folder, config.domain)
-  const stores = starting.use(openStores({ ...config, data: folder }, platform, name))
+  const stores = starting.use(openStores({ ...config, data: folder }, platform, name, dependencies))
   const agent = createAgent()
   starting.defer(() => agent.destroy())
   const instances = createInstances(registry, platform.clock)
@@ -206,7 +208,7 @@ async function startWithStores(
       },
       keys,
       tokens: verifierOf(keys, platform),
-      address: ownAddress(registry, name, config.instance),
+      address: ownInstance(config, name).address,
       overrides,
       cannonAt: (address) => httpClient(deliveriesApi, { address: () => address, agent }),
       ownerAt: (address) => httpClient(internalApis.gundeck, { address: () => address, agent }),

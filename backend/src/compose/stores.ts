@@ -7,6 +7,7 @@ import { serveMailbox } from '../adapters/mailbox/page.ts'
 import { memoryPresence } from '../adapters/memory/presence.ts'
 import { createNoticeboard, type Noticeboard } from '../adapters/noticeboard/noticeboard.ts'
 import { serveNoticeboard } from '../adapters/noticeboard/page.ts'
+import type { Dependencies } from '../platform/dependencies.ts'
 import type { CommitHooks } from '../adapters/sqlite/group-commit.ts'
 import { openSqlite } from '../adapters/sqlite/wide-column.ts'
 import { openSqliteSearch } from '../adapters/sqlite/user-search.ts'
@@ -33,12 +34,15 @@ export interface Stores extends AsyncDisposable {
 }
 
 /**
+ * Engines need not be there yet: what asks for them is `Unavailable` until they are.
+ *
  * @param name Of the files below the data folder: one set per process, since SQLite has one writer.
  */
 export function openStores(
   config: Config,
   platform: Platform,
   name: string,
+  dependencies: Dependencies,
   commitHooks?: CommitHooks,
 ): Stores {
   const opened = new AsyncDisposableStack()
@@ -57,7 +61,7 @@ export function openStores(
     wideColumn: once(async () => {
       if (config.wideColumn.kind === 'cassandra') {
         const { openCassandraStore } = await import('./cassandra.ts')
-        return openCassandraStore(config.wideColumn, platform, name)
+        return openCassandraStore(config.wideColumn, platform, name, dependencies)
       }
       return openSqlite({
         file: await file(`${name}.sqlite`),
@@ -67,11 +71,28 @@ export function openStores(
         onFatal: (err) => platform.log.fatal({ err }, 'the store is damaged: restore a backup'),
       })
     }),
-    search: once(async () => openSqliteSearch({ file: await file(`${name}-search.sqlite`) })),
-    objects: once(async () =>
-      openFilesystem({ root: await file('objects'), nowMs: () => platform.clock.nowMs() }),
-    ),
-    presence: once(() => Promise.resolve(memoryPresence(platform.clock))),
+    search: once(async () => {
+      if (config.search.kind === 'opensearch') {
+        const { openOpenSearch } = await import('../adapters/opensearch/user-search.ts')
+        return openOpenSearch(config.search, { dependencies })
+      }
+      return openSqliteSearch({ file: await file(`${name}-search.sqlite`) })
+    }),
+    objects: once(async () => {
+      if (config.objects.kind === 's3') {
+        const { openS3 } = await import('../adapters/s3/objects.ts')
+        return openS3(config.objects, { clock: platform.clock, dependencies, log: platform.log })
+      }
+      return openFilesystem({ root: await file('objects'), nowMs: () => platform.clock.nowMs() })
+    }),
+    presence: once(async () => {
+      if (config.presence.kind === 'redis') {
+        const { openRedisPresence } = await import('../adapters/redis/presence.ts')
+        const { redisPlace } = await import('./redis.ts')
+        return openRedisPresence(redisPlace(config.presence), { dependencies })
+      }
+      return memoryPresence(platform.clock)
+    }),
     mail: once(async () => {
       if (config.mail.kind === 'smtp') {
         const { openSmtp } = await import('../adapters/smtp/smtp.ts')

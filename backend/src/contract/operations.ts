@@ -10,11 +10,16 @@ export const operationsApi = {
     auth: 'internal',
     summary: 'Ready (200), or which dependency is missing (503)',
     responses: {
-      200: z.object({ status: z.literal('ready') }),
+      200: z.object({
+        status: z.literal('ready'),
+        /** Engines that do not answer while this process serves without them; absent for none. */
+        degraded: z.array(z.string()).optional(),
+      }),
       503: z.object({
-        status: z.enum(['waiting', 'draining']),
-        /** `<service>: <dependency>` */
+        status: z.enum(['starting', 'waiting', 'draining']),
+        /** `<service>: <dependency>`, or `<engine> (<port>): <reason>` */
         missing: z.array(z.string()),
+        degraded: z.array(z.string()).optional(),
       }),
     },
     errors: [],

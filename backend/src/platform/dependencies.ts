@@ -99,8 +99,16 @@ export interface Dependency {
   attempt<T>(attempt: Attempt, work: (signal: AbortSignal) => Promise<T>): Promise<T>
 }
 
+export interface Reported {
+  noteUp(): void
+  /** @param reason In words, for the operator */
+  noteDown(reason: string): void
+}
+
 export interface Dependencies extends AsyncDisposable {
   add(options: DependencyOptions): Dependency
+  /** An engine whose adapter looks after itself, and tells what it sees. */
+  addReported(name: string, need: Need): Reported
   /** Why this process is not ready: one entry for each engine that it cannot do without. */
   missing(): string[]
   /** Engines that do not answer, while this process serves without them. */
@@ -145,6 +153,15 @@ export function createDependencies(deps: {
       probing.push(added.run(stopping.signal))
       return added.dependency
     },
+    addReported(name, need) {
+      const state = createState(name, { clock, log })
+      watched.push({
+        dependency: state,
+        isMissing: () => isMissing(need, state),
+        describe: () => state.describe(),
+      })
+      return { noteUp: () => state.noteUp(), noteDown: (reason) => state.noteDown(reason) }
+    },
     missing: () => watched.filter(({ isMissing }) => isMissing()).map(({ describe }) => describe()),
     degraded: () =>
       watched
@@ -158,11 +175,77 @@ export function createDependencies(deps: {
 }
 
 interface Watched {
-  readonly dependency: Dependency
+  readonly dependency: Pick<Dependency, 'name' | 'isUp'>
   readonly isMissing: () => boolean
   readonly describe: () => string
-  readonly run: (signal: AbortSignal) => Promise<void>
 }
+
+/** What is known of an engine, told in one line for each change. */
+interface State {
+  readonly name: string
+  readonly isUp: boolean
+  readonly wasUp: boolean
+  readonly isTold: boolean
+  /** Since when it is as it is. */
+  readonly sinceMs: number
+  noteUp(): void
+  noteDown(reason: string): void
+  /** A reason that is not told yet. */
+  noteReason(reason: string): void
+  describe(): string
+}
+
+function createState(
+  name: string,
+  { clock, log }: { readonly clock: Pick<Clock, 'monotonicMs'>; readonly log: Logger },
+): State {
+  let state: 'unknown' | 'waiting' | 'up' | 'down' = 'unknown'
+  let reason = 'it has not answered yet'
+  let sinceMs = clock.monotonicMs()
+  return {
+    name,
+    get isUp() {
+      return state === 'up'
+    },
+    get wasUp() {
+      return state === 'up' || state === 'down'
+    },
+    get isTold() {
+      return state !== 'unknown'
+    },
+    get sinceMs() {
+      return sinceMs
+    },
+    noteUp() {
+      if (state === 'up') return
+      const afterSeconds = Math.round((clock.monotonicMs() - sinceMs) / 1000)
+      log.info(
+        { dependency: name, ...(state === 'unknown' ? {} : { afterSeconds }) },
+        'dependency answers',
+      )
+      state = 'up'
+      sinceMs = clock.monotonicMs()
+    },
+    noteDown(given) {
+      reason = given
+      if (state === 'waiting' || state === 'down') return
+      const isFirst = state === 'unknown'
+      state = isFirst ? 'waiting' : 'down'
+      sinceMs = clock.monotonicMs()
+      log.warn(
+        { dependency: name, reason },
+        isFirst ? 'waiting for a dependency' : 'dependency does not answer',
+      )
+    },
+    noteReason(given) {
+      reason = given
+    },
+    describe: () => `${name}: ${reason}`,
+  }
+}
+
+const isMissing = (need: Need, { isUp, wasUp }: State): boolean =>
+  need === 'always' ? !isUp : need === 'to start' && !wasUp
 
 function watch(
   options: DependencyOptions,
@@ -172,7 +255,10 @@ function watch(
     readonly retries: ReturnType<Metrics['counter']>
     readonly failures: ReturnType<Metrics['counter']>
   },
-): Watched {
+): Watched & {
+  readonly dependency: Dependency
+  readonly run: (signal: AbortSignal) => Promise<void>
+} {
   const { name, need, probe, outageOf } = options
   const { clock, log, retries, failures } = deps
   const limits = { ...defaultLimits, ...options.limits }
@@ -185,37 +271,16 @@ function watch(
   const short = bulkhead(limits.atOnce, limits.waiting)
   const long = bulkhead(limits.longAtOnce, 0)
 
-  let state: 'unknown' | 'waiting' | 'up' | 'down' = 'unknown'
-  let reason = 'it has not answered yet'
-  let sinceMs = clock.monotonicMs()
+  const state = createState(name, { clock, log })
   let failedProbes = 0
 
   function noteUp(): void {
     failedProbes = 0
-    if (state === 'up') return
-    const seconds = Math.round((clock.monotonicMs() - sinceMs) / 1000)
-    const wasSilent = state !== 'unknown'
-    state = 'up'
-    log.info(
-      { dependency: name, ...(wasSilent ? { afterSeconds: seconds } : {}) },
-      'dependency answers',
-    )
-  }
-
-  function noteDown(error: unknown): void {
-    reason = sentence(error)
-    if (state === 'waiting' || state === 'down') return
-    const isFirst = state === 'unknown'
-    state = isFirst ? 'waiting' : 'down'
-    sinceMs = clock.monotonicMs()
-    log.warn(
-      { dependency: name, reason },
-      isFirst ? 'waiting for a dependency' : 'dependency does not answer',
-    )
+    state.noteUp()
   }
 
   circuit.onBreak((event) => {
-    if (state !== 'unknown') noteDown('error' in event ? event.error : event)
+    if (state.isTold) state.noteDown(sentence('error' in event ? event.error : event))
   })
 
   async function once<T>(
@@ -266,7 +331,7 @@ function watch(
     dependency: {
       name,
       get isUp() {
-        return state === 'up'
+        return state.isUp
       },
       attempt(what, work) {
         if (what.retries === undefined || what.retries === 0) return once(what, work, undefined)
@@ -278,11 +343,8 @@ function watch(
         return again.execute(({ signal }) => once(what, work, signal))
       },
     },
-    isMissing: () =>
-      need === 'always'
-        ? state !== 'up'
-        : need === 'to start' && state !== 'up' && state !== 'down',
-    describe: () => `${name}: ${reason}`,
+    isMissing: () => isMissing(need, state),
+    describe: () => state.describe(),
     async run(signal) {
       while (!signal.aborted) {
         try {
@@ -290,15 +352,14 @@ function watch(
         } catch (error) {
           failedProbes += 1
           const cause = error instanceof Unavailable ? error.cause : error
-          if (!wasNotAsked(cause)) reason = sentence(cause)
-          if (isNews(cause) && !signal.aborted) noteDown(cause)
+          if (!wasNotAsked(cause)) state.noteReason(sentence(cause))
+          if (isNews(cause) && !signal.aborted) state.noteDown(sentence(cause))
         }
-        const ms =
-          state === 'unknown'
-            ? firstProbesEveryMs
-            : state === 'up' && failedProbes === 0
-              ? limits.probeEveryMs
-              : impatientMs
+        const ms = !state.isTold
+          ? firstProbesEveryMs
+          : state.isUp && failedProbes === 0
+            ? limits.probeEveryMs
+            : impatientMs
         await clock.sleep(ms, signal).catch(() => undefined)
       }
     },
@@ -307,7 +368,7 @@ function watch(
   /** One lost answer is no outage, and a first connection may take a moment. */
   function isNews(error: unknown): boolean {
     if (wasNotAsked(error)) return false
-    return state === 'unknown' ? clock.monotonicMs() - sinceMs >= firstMs : failedProbes > 1
+    return state.isTold ? failedProbes > 1 : clock.monotonicMs() - state.sinceMs >= firstMs
   }
 }
 

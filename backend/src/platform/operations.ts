@@ -2,6 +2,7 @@ import { Registry } from 'prom-client'
 import type { Handlers } from '../contract/endpoint.ts'
 import { operationsApi } from '../contract/operations.ts'
 import { routes, type Route } from './http/routes.ts'
+import type { Dependencies } from './dependencies.ts'
 import type { Metrics } from './metrics.ts'
 import type { Service } from './service.ts'
 
@@ -9,6 +10,9 @@ import type { Service } from './service.ts'
 export function operationsRoutes(options: {
   readonly services: () => readonly Service[]
   readonly metrics: readonly Metrics[]
+  readonly dependencies: Pick<Dependencies, 'missing' | 'degraded'>
+  /** Whether services are still being started, which may wait for engines. */
+  readonly isStarting?: () => boolean
   readonly isDraining: () => boolean
 }): Route[] {
   const handlers: Handlers<typeof operationsApi> = {
@@ -21,10 +25,15 @@ export function operationsRoutes(options: {
             (await service.missing()).map((dependency) => `${service.name}: ${dependency}`),
           ),
       )
-      const list = missing.flat()
+      const list = [...options.dependencies.missing(), ...missing.flat()]
+      const degraded = options.dependencies.degraded()
+      const more = degraded.length === 0 ? {} : { degraded }
+      if (options.isStarting?.() === true) {
+        return { status: 503, body: { status: 'starting', missing: list, ...more } }
+      }
       return list.length === 0
-        ? { status: 200, body: { status: 'ready' } }
-        : { status: 503, body: { status: 'waiting', missing: list } }
+        ? { status: 200, body: { status: 'ready', ...more } }
+        : { status: 503, body: { status: 'waiting', missing: list, ...more } }
     },
     async getMetrics() {
       const merged = Registry.merge(options.metrics.map(({ registry }) => registry))

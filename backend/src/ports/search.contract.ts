@@ -125,7 +125,7 @@ export function searchContract(
       await search.remove(many.map(({ user }) => user))
       await settle(search)
       expect((await search.find(query('milo'))).found).toBe(0)
-    })
+    }, 60_000)
 
     it('ranks a handle above a name, and leaves out the searcher', async () => {
       await using search = await open()

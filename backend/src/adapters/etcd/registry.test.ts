@@ -101,6 +101,19 @@ describe.skipIf(hosts.length === 0)('etcd, named by TEST_ETCD', () => {
     await vi.waitUntil(() => late.dependencies.missing().length === 0, patience)
   }, 40_000)
 
+  it('leaves a successor of the same name in its place', async () => {
+    await using before = await open()
+    await using after = await open()
+    const one = newInstance()
+    const moved = { ...one, address: 'http://10.0.0.2:4000' }
+    const handle = await before.register(one)
+    await after.register(moved)
+    await handle[Symbol.asyncDispose]()
+    await using third = await open()
+    await vi.waitUntil(() => third.instances(one.service).length === 1, patience)
+    expect(third.instances(one.service)).toEqual([moved])
+  })
+
   it('gives a lock to one process at a time, with tokens that rise', async () => {
     await using one = await open()
     await using two = await open()

@@ -103,12 +103,7 @@ export function openSession(deps: {
     }
     for (const key of written.keys()) {
       if (wanted.has(key)) continue
-      await dependency.attempt({ what: 'take back a key' }, (signal) =>
-        cluster.call(
-          (member, limit) => member.kv.deleteRange({ key: Buffer.from(key) }, limit),
-          signal,
-        ),
-      )
+      await takeBack(key, lease.id)
       written.delete(key)
     }
   }
@@ -118,6 +113,24 @@ export function openSession(deps: {
       cluster.call(
         (member, limit) =>
           member.kv.put({ key: Buffer.from(key), value: Buffer.from(value), lease }, limit),
+        signal,
+      ),
+    )
+  }
+
+  /** Unless somebody else has announced the key since: a successor of the same name. */
+  function takeBack(key: string, lease: string): Promise<unknown> {
+    const name = Buffer.from(key)
+    return dependency.attempt({ what: 'take back a key' }, (signal) =>
+      cluster.call(
+        (member, limit) =>
+          member.kv.txn(
+            {
+              compare: [{ key: name, target: 'Lease', result: 'Equal', lease }],
+              success: [{ request_delete_range: { key: name } }],
+            },
+            limit,
+          ),
         signal,
       ),
     )

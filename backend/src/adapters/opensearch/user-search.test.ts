@@ -114,7 +114,7 @@ describe.skipIf(nodes.length === 0)('OpenSearch, named by TEST_OPENSEARCH', () =
       await using proxy = await startLossyProxy(nodes[0] ?? '')
       await using search = await openFresh([`http://${proxy.address}`])
       await search.index([document(1)])
-      expect(await found(search)).toHaveLength(1)
+      expect(await found(search)).toEqual(['nora 1'])
       proxy[failure]()
       await expect(search.index([document(2)])).rejects.toThrow(Unavailable)
       await vi.waitUntil(() => search.dependencies.degraded().length === 1, { timeout: 30_000 })
@@ -124,7 +124,8 @@ describe.skipIf(nodes.length === 0)('OpenSearch, named by TEST_OPENSEARCH', () =
       }
       proxy.mend()
       await vi.waitUntil(() => search.dependencies.degraded().length === 0, { timeout: 15_000 })
-      expect(await found(search)).toHaveLength(1)
+      // What was written without an answer may have been done.
+      expect(await found(search)).toContain('nora 1')
     },
     60_000,
   )
@@ -184,5 +185,6 @@ it('makes a page of its own tokens only', () => {
       const page = parsePage(Buffer.from(text).toString('base64url')) ?? parsePage(text)
       if (page !== undefined) expect(page).toHaveLength(2)
     }),
+    { numRuns: 50 },
   )
 })

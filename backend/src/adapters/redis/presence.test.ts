@@ -33,7 +33,7 @@ async function open(
     log,
     metrics: createMetrics('test'),
   })
-  const store = await openRedisPresence({ prefix, at }, { dependencies, log })
+  const store = await openRedisPresence({ prefix, at }, { dependencies })
   return {
     ...store,
     dependencies,

@@ -1,5 +1,4 @@
 import type { Redis } from 'ioredis'
-import type { Logger } from 'pino'
 import { z } from 'zod'
 import { ClientId, ConnectionId, UserId } from '../../contract/ids.ts'
 import type { Dependencies } from '../../platform/dependencies.ts'
@@ -61,7 +60,7 @@ const timeoutMs = 500
  */
 export async function openRedisPresence(
   options: RedisPresenceOptions,
-  deps: { readonly dependencies: Dependencies; readonly log: Logger },
+  deps: { readonly dependencies: Dependencies },
 ): Promise<PresenceStore> {
   const redis = await connectRedis(options)
   let lastError: Error | undefined

@@ -65,7 +65,7 @@ export async function startBrig(deps: BrigDeps): Promise<Service> {
     { deletion, clock, log, everySeconds: config.sweepEverySeconds },
     stopping.signal,
   )
-  const refilling = runSearchRefill({ search: deps.search, users, log }, stopping.signal)
+  const refilling = runSearchRefill({ search: deps.search, users, clock, log }, stopping.signal)
 
   return {
     name: 'brig',

@@ -138,13 +138,8 @@ describe('the index', () => {
     const bob = await brig.addUser({ name: 'Bob' })
     const gone = await add({ name: 'Gone' })
     await brig.users.update((await brig.users.get(gone)) as User, { status: 'deleted' })
-    const progress: number[] = []
-    const seen = await reindexUsers(brig, {
-      signal: new AbortController().signal,
-      onProgress: (count) => progress.push(count),
-    })
+    const seen = await reindexUsers(brig, { signal: new AbortController().signal })
     expect(seen).toBe(3)
-    expect(progress).toEqual([3])
     expect([...brig.documents.keys()].toSorted()).toEqual([alice, bob].toSorted())
     await expect(reindexUsers(brig, { signal: AbortSignal.abort() })).rejects.toThrow(/aborted/)
   })

@@ -30,18 +30,22 @@ export function searchIndex(deps: { search: UserSearch; log: Logger }): SearchIn
  */
 export async function reindexUsers(
   deps: { search: UserSearch; users: UserStore },
-  options: { signal: AbortSignal; onProgress?: (usersSeen: number) => void },
+  options: {
+    signal: AbortSignal
+    page?: string | undefined
+    onPage?: (next: string, usersSeen: number) => Promise<void>
+  },
 ): Promise<number> {
   const { search, users } = deps
   let seen = 0
-  for (let page: string | undefined; ;) {
+  for (let { page } = options; ;) {
     options.signal.throwIfAborted()
     const { users: batch, next } = await users.scan(page)
     await search.index(batch.filter(isIndexed).map(documentOf))
     await search.remove(batch.filter((user) => !isIndexed(user)).map(({ id }) => id))
     seen += batch.length
-    options.onProgress?.(seen)
     if (next === undefined) return seen
+    await options.onPage?.(next, seen)
     page = next
   }
 }

@@ -189,19 +189,10 @@ export async function joinRing(deps: RingDeps): Promise<Ring> {
     log.info({ shards: shards.length, version: Number(view.version) }, 'inboxes taken over')
   }
 
-  /** Reads what is settled: everything that was on its way has been applied or never will. */
-  async function readSettled(): Promise<RingView> {
-    for (;;) {
-      const version = await store.settledVersion()
-      const found = await store.read()
-      if (found.version >= version) return found
-    }
-  }
-
   async function learn(found: RingView): Promise<void> {
     apply(found)
     if (given().length === 0) return
-    apply(await readSettled())
+    apply(await store.readSettled())
     begin(given())
   }
 
@@ -215,7 +206,7 @@ export async function joinRing(deps: RingDeps): Promise<Ring> {
   /** Somebody changed our line, so shards of ours went: they are let go before anything is raised. */
   function resync(): Promise<void> {
     return alone(async () => {
-      const found = await readSettled()
+      const found = await store.readSettled()
       const known = found.instances.get(me)
       if (known !== undefined) {
         apply(found)
@@ -321,7 +312,7 @@ export async function joinRing(deps: RingDeps): Promise<Ring> {
     if (releasing.size === 0) return
     const doubtful = [...releasing]
     if ((await beat.raise()) === 'changed') await resync()
-    apply(await readSettled())
+    apply(await store.readSettled())
     for (const shard of doubtful) releasing.delete(shard)
   }
 

@@ -73,9 +73,9 @@ export interface RingChange {
 
 export interface RingStore {
   read(): Promise<RingView>
+  /** Every change that began before has been applied for this and later reads, or never will be. */
+  readSettled(): Promise<RingView>
   version(): Promise<bigint>
-  /** The version after every conditional write that began before has been applied or never will. */
-  settledVersion(): Promise<bigint>
   instance(name: string): Promise<InstanceState | undefined>
   /** Applied only if the version, and of `view` the lines that it touches, are as they were. */
   change(view: RingView, change: RingChange): Promise<boolean>
@@ -87,13 +87,13 @@ export interface RingStore {
 }
 
 export function ringStore(db: WideColumnStore): RingStore {
-  async function read(): Promise<RingView> {
+  async function read(isSerial: boolean): Promise<RingView> {
     const instances = new Map<string, InstanceLine>()
     const shards = new Map<number, ShardState>()
     let version = 0n
     let page: string | undefined
     do {
-      const found = await db.list(ringTable, { ring }, { page })
+      const found = await db.list(ringTable, { ring }, { page, isSerial })
       for (const row of found.rows) {
         if (row.kind === 'ring') version = row.version ?? 0n
         else if (row.kind === 'instance') instances.set(row.name, instanceLine(row))
@@ -105,13 +105,10 @@ export function ringStore(db: WideColumnStore): RingStore {
   }
 
   return {
-    read,
+    read: () => read(false),
+    readSettled: () => read(true),
     async version() {
       const row = await db.get(ringTable, versionKey)
-      return row?.version ?? 0n
-    },
-    async settledVersion() {
-      const row = await db.get(ringTable, versionKey, { isSerial: true })
       return row?.version ?? 0n
     },
     async instance(name) {
