@@ -3,6 +3,7 @@ import { ConfigError, parseConfig, readYaml } from '../platform/config/load.ts'
 import { Config, ServiceName } from '../compose/config.ts'
 import { startEmbedded } from '../compose/embedded.ts'
 import { startOne } from '../compose/split.ts'
+import type { JobCommand } from './jobs/command.ts'
 
 export interface ServeOptions {
   readonly config?: string
@@ -34,24 +35,45 @@ export async function run(args: readonly string[]): Promise<number> {
     )
     .option('--data <folder>', 'the folder that holds everything (default: data)')
     .option('--only <service>', 'run one service of several processes (see docs/operating.md)')
+    .enablePositionalOptions()
     .exitOverride()
+    .action(async () => serve(program.opts<ServeOptions>(), startedMs))
+  let exitCode = 0
   try {
-    program.parse([...args], { from: 'user' })
-    const running = await start(program.opts<ServeOptions>())
-    const seconds = ((performance.now() - startedMs) / 1000).toFixed(1)
-    process.stdout.write(`${running.greeting.join('\n')}\n\nReady in ${seconds} s.\n`)
-    await stopSignal()
-    process.stdout.write(
-      '\nStopping: sockets are told to reconnect, work in progress is finished.\n',
-    )
-    await running.drain()
-    await running[Symbol.asyncDispose]()
-    return 0
+    for (const job of await jobsNamedBy(args)) {
+      const { jobCommand } = await import('./jobs/command.ts')
+      const stop = new AbortController()
+      void stopSignal().then(() => stop.abort(new Error('interrupted')))
+      program.addCommand(
+        jobCommand(job, (code) => (exitCode = code), stop.signal).copyInheritedSettings(program),
+      )
+    }
+    await program.parseAsync([...args], { from: 'user' })
+    return exitCode
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
     process.stderr.write(`${sentence(error)}\n`)
     return error instanceof ConfigError ? 2 : 1
   }
+}
+
+/** Jobs are loaded only for who asks for one, or for help: a server starts without them. */
+async function jobsNamedBy(args: readonly string[]): Promise<readonly JobCommand[]> {
+  const isOption = (arg: string | undefined): boolean => arg === undefined || arg.startsWith('-')
+  if (isOption(args[0]) && !args.includes('--help') && !args.includes('-h')) return []
+  const { jobCommands } = await import('./jobs/all.ts')
+  return jobCommands
+}
+
+/** Until SIGTERM or Ctrl-C. */
+async function serve(options: ServeOptions, startedMs: number): Promise<void> {
+  const running = await start(options)
+  const seconds = ((performance.now() - startedMs) / 1000).toFixed(1)
+  process.stdout.write(`${running.greeting.join('\n')}\n\nReady in ${seconds} s.\n`)
+  await stopSignal()
+  process.stdout.write('\nStopping: sockets are told to reconnect, work in progress is finished.\n')
+  await running.drain()
+  await running[Symbol.asyncDispose]()
 }
 
 function sentence(error: unknown): string {

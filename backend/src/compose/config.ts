@@ -26,6 +26,43 @@ const StaticInstances = z.partialRecord(
   z.array(z.strictObject({ id: z.string(), address: z.url() })).min(1),
 )
 
+const CassandraConfig = z.strictObject({
+  kind: z.literal('cassandra'),
+  contactPoints: z
+    .array(z.string().min(1))
+    .min(1)
+    .describe('host or host:port of some nodes, the seeds for example; they name the others'),
+  localDatacenter: z.string().min(1).describe('Requests go to the nodes of this datacenter'),
+  keyspace: z
+    .string()
+    .regex(/^[a-z][a-z0-9_]{0,30}$/, 'expected a small letter, then letters, digits and _')
+    .default('tricord')
+    .describe('Beginning of the keyspaces: <keyspace>_brig, <keyspace>_galley, ...'),
+  user: z.string().min(1).optional().describe('Role that logs in; without, nobody does'),
+  passwordFile: z.string().optional().describe('File with the password of that role'),
+  tls: z
+    .strictObject({
+      ca: z.string().describe('File (PEM) with the authorities that vouch for the nodes'),
+      cert: z.string().optional().describe('File (PEM) with our own certificate'),
+      key: z.string().optional().describe('File (PEM) with its key'),
+    })
+    .optional()
+    .describe('Without, connections are not encrypted'),
+  requestTimeoutMs: z
+    .int()
+    .min(100)
+    .max(30_000)
+    .default(2500)
+    .describe('How long a request may take, with its repetition, before it counts as failed'),
+  replication: z
+    .record(z.string(), z.int().min(1).max(7))
+    .optional()
+    .describe(
+      'Copies of each row, by datacenter; the job cassandra-migrations sees to it. Without, as many as there are nodes, at most 3',
+    ),
+})
+export type CassandraConfig = z.output<typeof CassandraConfig>
+
 export const Config = z.strictObject({
   domain: Domain.default('tricord.internal' as Domain).describe(
     'The backend domain: part of every id, fixed once the first user exists',
@@ -55,6 +92,7 @@ export const Config = z.strictObject({
           .default('full')
           .describe('off loses messages when power fails: for tests only'),
       }),
+      CassandraConfig,
     ])
     .prefault({ kind: 'sqlite' })
     .describe('The truth: users, devices, conversations, inboxes'),

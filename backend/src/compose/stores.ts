@@ -46,15 +46,19 @@ export function openStores(
   }
 
   return {
-    wideColumn: once(async () =>
-      openSqlite({
+    wideColumn: once(async () => {
+      if (config.wideColumn.kind === 'cassandra') {
+        const { openCassandraStore } = await import('./cassandra.ts')
+        return openCassandraStore(config.wideColumn, platform, name)
+      }
+      return openSqlite({
         file: await file(`${name}.sqlite`),
         synchronous: config.wideColumn.synchronous,
         nowMs: () => platform.clock.nowMs(),
         ...(commitHooks === undefined ? {} : { hooks: commitHooks }),
         onFatal: (err) => platform.log.fatal({ err }, 'the store is damaged: restore a backup'),
-      }),
-    ),
+      })
+    }),
     search: once(async () => openSqliteSearch({ file: await file(`${name}-search.sqlite`) })),
     objects: once(async () =>
       openFilesystem({ root: await file('objects'), nowMs: () => platform.clock.nowMs() }),

@@ -7,7 +7,11 @@
  * `Unavailable`; a write that may or may not have landed rejects with `UnknownOutcome`.
  */
 
-/** Values as the domain sees them: `timestamp` is milliseconds since the epoch, `uuid` lower case. */
+/**
+ * Values as the domain sees them: `timestamp` is milliseconds since the epoch, `uuid` lower case.
+ * As keys they sort by value; `timeuuid` by its time, and of one time in no defined order; `text` by
+ * code point. A text that is the only partition key is not empty.
+ */
 interface ValueOf {
   text: string
   uuid: string
@@ -70,8 +74,14 @@ export interface Table<
    * `batchIf`, because mixing them with plain writes breaks last-write-wins in such stores.
    */
   readonly writes: 'plain' | 'conditional'
-  /** `queue`: rows are appended in key order, read forwards and removed by ranges. */
-  readonly shape: 'rows' | 'queue'
+  /**
+   * What the rows go through, for stores that lay them out or clean up by it.
+   * - `rows`: written, changed and removed one by one.
+   * - `queue`: appended in key order, read forwards and removed by ranges. A row is never changed,
+   *   so there is no `update`, and a second `put` of a row repeats the first.
+   * - `worklist`: few rows at any time, which come, are found by `scan`, and go again.
+   */
+  readonly shape: 'rows' | 'queue' | 'worklist'
 }
 
 /** Declares a table; `writes` is `plain` and `shape` is `rows` unless said otherwise. */
@@ -85,7 +95,7 @@ export function table<
   cluster: K
   columns: C
   writes?: 'plain' | 'conditional'
-  shape?: 'rows' | 'queue'
+  shape?: Table['shape']
 }): Table<P, K, C> {
   return { writes: 'plain', shape: 'rows', ...declaration }
 }
@@ -138,6 +148,8 @@ export interface Range<T extends AnyTable> {
 
 export interface ListOptions<T extends AnyTable> extends Range<T> {
   order?: 'ascending' | 'descending'
+  /** See `ReadOptions`. */
+  isSerial?: boolean
   /** Rows in a page, at most; 1000 unless given. */
   limit?: number
   /** The token of the page before, as that page returned it. */
@@ -223,16 +235,28 @@ export const removeIf = <T extends AnyTable>(
   expected: Expected<T>,
 ): ConditionalOperation => ({ kind: 'removeIf', table: of, key, expected })
 
+export interface ReadOptions {
+  /**
+   * Every read sees what was answered before it began: reads and writes meet in a majority of
+   * replicas, and a conditional write that was answered with true counts like any other.
+   *
+   * A serial read also settles what was *not* answered: a conditional write of unknown outcome, or
+   * one still on its way, has either happened for this and every later read of the partition, or
+   * will never happen. So it tells what became of one's own `UnknownOutcome`, and is what a decision
+   * rests on that a racing write could contradict. It costs several times a plain read, and
+   * conditional writes of the same partition wait for it.
+   */
+  isSerial?: boolean
+}
+
 export interface WideColumnStore extends AsyncDisposable {
-  /** Makes sure the tables exist; called once per service before anything else. */
+  /**
+   * Makes sure the tables exist, or waits until they do where that is the work of a job; called once
+   * per service before anything else.
+   */
   open(tables: readonly AnyTable[]): Promise<void>
 
-  /** `isSerial` sees every conditional write that completed before the read began. */
-  get<T extends AnyTable>(
-    table: T,
-    key: Key<T>,
-    options?: { isSerial?: boolean },
-  ): Promise<Row<T> | undefined>
+  get<T extends AnyTable>(table: T, key: Key<T>, options?: ReadOptions): Promise<Row<T> | undefined>
   list<T extends AnyTable>(
     table: T,
     partition: Partition<T>,

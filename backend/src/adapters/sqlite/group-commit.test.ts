@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { openGroupCommit } from './group-commit.ts'
 import type { CommitHooks, GroupCommit } from './group-commit.ts'
-import type { TableLayout } from './layout.ts'
+import type { TableLayout } from '../../ports/table-layout.ts'
 import { writeBatch } from './write-batch.ts'
 
 const key = { name: 'id', type: 'int', isOptional: false } as const

@@ -1,60 +1,9 @@
-import { columnSpec } from '../../ports/wide-column.ts'
-import type { AnyTable, Columns, ColumnType } from '../../ports/wide-column.ts'
-
-export interface ColumnLayout {
-  name: string
-  type: ColumnType
-  isOptional: boolean
-}
-
-/** A table declaration as plain data: it crosses to the writer's thread and is kept in the file. */
-export interface TableLayout {
-  name: string
-  partition: ColumnLayout[]
-  cluster: ColumnLayout[]
-  columns: ColumnLayout[]
-  shape: AnyTable['shape']
-}
-
-export const keysOf = (layout: TableLayout): ColumnLayout[] => [
-  ...layout.partition,
-  ...layout.cluster,
-]
-export const allOf = (layout: TableLayout): ColumnLayout[] => [...keysOf(layout), ...layout.columns]
+import { keysOf, quote } from '../../ports/table-layout.ts'
+import type { ColumnLayout, TableLayout } from '../../ports/table-layout.ts'
+import type { ColumnType } from '../../ports/wide-column.ts'
 
 /** Milliseconds since the epoch at which the row is gone; null for ever. */
 export const expiryColumn = '"_expires"'
-
-export const quote = (name: string): string => `"${name}"`
-
-const namePattern = /^[A-Za-z][A-Za-z0-9_]*$/
-
-export function layoutOf(table: AnyTable): TableLayout {
-  const layout = {
-    name: table.name,
-    partition: columnsOf(table.partition),
-    cluster: columnsOf(table.cluster),
-    columns: columnsOf(table.columns),
-    shape: table.shape,
-  }
-  const names = allOf(layout).map(({ name }) => name.toLowerCase())
-  const odd = [table.name, ...names].find((name) => !namePattern.test(name))
-  if (odd !== undefined) throw new TypeError(`${table.name}: '${odd}' is not a name for a column`)
-  if (new Set(names).size < names.length) {
-    throw new TypeError(`${table.name}: two columns have the same name`)
-  }
-  if (layout.partition.length === 0) throw new TypeError(`${table.name}: no partition key`)
-  const optionalKey = keysOf(layout).find(({ isOptional }) => isOptional)
-  if (optionalKey) throw new TypeError(`${table.name}: key '${optionalKey.name}' is optional`)
-  return layout
-}
-
-function columnsOf(columns: Columns): ColumnLayout[] {
-  return Object.entries(columns).map(([name, column]) => {
-    const { type, isOptional } = columnSpec(column)
-    return { name, type, isOptional }
-  })
-}
 
 /**
  * A table with a rowid appends rows at its end, whatever their keys, and one index finds them: half
@@ -71,7 +20,7 @@ export function createTable(layout: TableLayout): string[] {
     `UNIQUE (${keys.map(({ name }) => quote(name)).join(', ')})`,
   ]
   const statements = [`CREATE TABLE ${quote(layout.name)} (${columns.join(', ')}) STRICT`]
-  if (layout.shape === 'rows') {
+  if (layout.shape !== 'queue') {
     // A queue does without: its rows expire roughly in the order of the table itself.
     statements.push(
       `CREATE INDEX ${quote(`${layout.name}_expiry`)} ON ${quote(layout.name)} (${expiryColumn})

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { expiryColumn, quote } from './layout.ts'
-import type { TableLayout } from './layout.ts'
+import { quote } from '../../ports/table-layout.ts'
+import type { TableLayout } from '../../ports/table-layout.ts'
+import { expiryColumn } from './layout.ts'
 
 const rowsPerBite = 500
 const hourMs = 3_600_000
@@ -17,7 +18,7 @@ export function purge(): Purge {
   return {
     watch(layouts) {
       for (const { name, shape } of layouts) {
-        if (!bites.has(name)) bites.set(name, shape === 'rows' ? byIndex(name) : byWalk(name))
+        if (!bites.has(name)) bites.set(name, shape === 'queue' ? byWalk(name) : byIndex(name))
       }
     },
     bite: (db, nowMs) =>

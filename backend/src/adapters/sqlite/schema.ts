@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { addColumn, createTable, quote } from './layout.ts'
-import type { ColumnLayout, TableLayout } from './layout.ts'
+import { quote } from '../../ports/table-layout.ts'
+import type { ColumnLayout, TableLayout } from '../../ports/table-layout.ts'
+import { addColumn, createTable } from './layout.ts'
 
 /**
  * Creates what is missing: tables, and columns of tables that exist. Columns that are no longer
@@ -29,7 +30,8 @@ export function upgradeSchema(db: DatabaseSync, layouts: readonly TableLayout[])
 
 function addedColumns(db: DatabaseSync, before: TableLayout, now: TableLayout): ColumnLayout[] {
   const keys = [keysText(before), keysText(now)]
-  if (keys[0] !== keys[1] || before.shape !== now.shape) {
+  // Rows and worklists are the same here.
+  if (keys[0] !== keys[1] || (before.shape === 'queue') !== (now.shape === 'queue')) {
     throw new SchemaMismatch(
       `table ${now.name} exists with the key ${keys[0]} (${before.shape}) and is declared with ` +
         `${keys[1]} (${now.shape}): a key never changes. Declare a table with a new name and copy ` +

@@ -6,8 +6,9 @@ import type {
   Operation,
   Range,
 } from '../../ports/wide-column.ts'
-import { allOf, expiryColumn, keysOf, layoutOf, quote } from './layout.ts'
-import type { ColumnLayout, TableLayout } from './layout.ts'
+import { allOf, keysOf, layoutOf, quote } from '../../ports/table-layout.ts'
+import type { ColumnLayout, TableLayout } from '../../ports/table-layout.ts'
+import { expiryColumn } from './layout.ts'
 import { decodePosition, encodePosition } from './page-token.ts'
 import { decodeValue, encodeValue } from './values.ts'
 import type { SqlValue } from './values.ts'
@@ -248,6 +249,9 @@ export function tableStatements(table: AnyTable): TableStatements {
         }
         case 'update': {
           const { key, changes, options } = operation
+          if (table.shape === 'queue') {
+            throw new TypeError(`${layout.name} is a queue: its rows are never changed`)
+          }
           return update(key, changes, expiry(options, nowMs), nowMs)
         }
         case 'remove':
@@ -290,12 +294,13 @@ export function tableStatements(table: AnyTable): TableStatements {
       const range = within(options)
       const isDescending = options.order === 'descending'
       const params = [...encodeAll(partition, partitionKey), ...range.params]
+      const query = `${name} ${isDescending ? '<' : '>'}${range.sql} ${textOf(params)}`
       let page = ''
       if (options.page !== undefined) {
         if (range.open.length === 0) throw new MalformedPage()
         const places = range.open.map(() => '?').join(', ')
         page = ` AND (${names(range.open)}) ${isDescending ? '<' : '>'} (${places})`
-        params.push(...decodePosition(range.open, options.page))
+        params.push(...decodePosition(query, range.open, options.page))
       }
       const order = range.open.map(({ name: key }) => quote(key) + (isDescending ? ' DESC' : ''))
       const orderBy = order.length > 0 ? ` ORDER BY ${order.join(', ')}` : ''
@@ -306,19 +311,19 @@ export function tableStatements(table: AnyTable): TableStatements {
           ` AND ${isVisible}${orderBy} LIMIT ?`,
         params: [...params, nowMs, limit + 1],
         limit,
-        tokenAfter: (row) => encodePosition(range.open, row.slice(first)),
+        tokenAfter: (row) => encodePosition(query, range.open, row.slice(first)),
       }
     },
 
     scan(options, nowMs) {
       const limit = checkedLimit(options.limit)
       const [after = 0] =
-        options.page === undefined ? [] : decodePosition([rowidColumn], options.page)
+        options.page === undefined ? [] : decodePosition(name, [rowidColumn], options.page)
       return {
         sql: scanText,
         params: [after, nowMs, limit + 1],
         limit,
-        tokenAfter: (row) => encodePosition([rowidColumn], row.slice(all.length)),
+        tokenAfter: (row) => encodePosition(name, [rowidColumn], row.slice(all.length)),
       }
     },
 

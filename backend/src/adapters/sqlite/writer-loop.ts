@@ -1,5 +1,5 @@
 import type { BatchOutcome, CommitHooks, GroupCommit } from './group-commit.ts'
-import type { TableLayout } from './layout.ts'
+import type { TableLayout } from '../../ports/table-layout.ts'
 
 export type ToWriter =
   | {

@@ -30,12 +30,13 @@ import { mlsKeysHandlers } from './handlers/mls-keys.ts'
 import { typingHandlers } from './handlers/typing.ts'
 import { pusher } from './push.ts'
 import { selfConversations } from './self-conversations.ts'
-import { changeStore, changeTables } from './store/changes.ts'
-import { clientStore, clientTables } from './store/clients.ts'
-import { codeStore, codeTables } from './store/codes.ts'
-import { conversationStore, conversationTables } from './store/conversations.ts'
+import { changeStore } from './store/changes.ts'
+import { clientStore } from './store/clients.ts'
+import { codeStore } from './store/codes.ts'
+import { conversationStore } from './store/conversations.ts'
 import { rememberClients, rememberConversations } from './store/remembered.ts'
-import { loadRemovalKeys, removalKeyTables } from './store/removal-keys.ts'
+import { loadRemovalKeys } from './store/removal-keys.ts'
+import { galleyTables } from './tables.ts'
 import { runUnfinishedChanges } from './workers/unfinished-changes.ts'
 
 export interface GalleyDeps {
@@ -66,13 +67,7 @@ function stores({ config, db, isAlone }: GalleyDeps) {
 /** Conversations: who is in, who may do what, and who gets each message. */
 export async function startGalley(deps: GalleyDeps): Promise<Service> {
   const { config, domain, platform, db, passwords, brig } = deps
-  await db.open([
-    ...conversationTables,
-    ...clientTables,
-    ...codeTables,
-    ...changeTables,
-    ...removalKeyTables,
-  ])
+  await db.open(galleyTables)
   const { ids, clock } = platform
   const { conversations, clients } = stores(deps)
   const codes = codeStore(db)

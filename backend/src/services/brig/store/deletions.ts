@@ -8,6 +8,7 @@ export const deletionsTable = table({
   partition: { user: of<UserId>()('uuid') },
   cluster: {},
   columns: { dueMs: 'timestamp' },
+  shape: 'worklist',
 })
 
 export interface DeletionStore {

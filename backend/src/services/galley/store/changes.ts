@@ -9,6 +9,7 @@ const changes = table({
   partition: { conversation: of<ConversationId>()('uuid') },
   cluster: { change: 'uuid' },
   columns: { began: 'timestamp', content: 'text' },
+  shape: 'worklist',
 })
 
 export const changeTables = [changes]

@@ -41,7 +41,7 @@ const conversations = table({
 })
 
 /** Who is in; the truth. */
-const members = table({
+export const members = table({
   name: 'galley_members',
   partition: { conversation: of<ConversationId>()('uuid') },
   cluster: { user: of<UserId>()('uuid') },
@@ -51,7 +51,7 @@ const members = table({
 })
 
 /** The same by user, for lists; always written together with `members`. */
-const userConversations = table({
+export const userConversations = table({
   name: 'galley_user_conversations',
   partition: { user: of<UserId>()('uuid') },
   cluster: { conversation: of<ConversationId>()('uuid') },

@@ -28,7 +28,18 @@ export function pushTokenStore(db: WideColumnStore): PushTokenStore {
 
   return {
     list,
-    put: (user, token) => db.put(pushTokensTable, { user, ...token }),
+    async put(user, given) {
+      await db.put(pushTokensTable, { user, ...given })
+      // A device has one token of an app; those it had before are dead, and would pile up.
+      for (const other of await list(user)) {
+        const isBefore =
+          other.client === given.client &&
+          other.transport === given.transport &&
+          other.app === given.app &&
+          other.token !== given.token
+        if (isBefore) await db.remove(pushTokensTable, { user, token: other.token })
+      }
+    },
     async remove(user, token) {
       if ((await db.get(pushTokensTable, { user, token })) === undefined) return false
       await db.remove(pushTokensTable, { user, token })

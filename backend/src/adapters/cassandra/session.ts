@@ -1,0 +1,197 @@
+import { auth, Client, policies, types } from 'cassandra-driver'
+import type { QueryOptions } from 'cassandra-driver'
+import { Unavailable, UnknownOutcome } from '../../contract/error.ts'
+import { translate, type Attempt } from './failure.ts'
+import { createRetryPolicy } from './retry-policy.ts'
+import type { RawRow, Statement } from './statements.ts'
+
+export interface SessionOptions {
+  /** `host` or `host:port` of some nodes; the others are found through them. */
+  readonly contactPoints: readonly string[]
+  /** Requests go to nodes of this datacenter only. */
+  readonly localDatacenter: string
+  readonly credentials?: { readonly user: string; readonly password: string }
+  /** PEM texts. Without: plain TCP. */
+  readonly tls?: { readonly ca: string; readonly cert?: string; readonly key?: string }
+  /** What a caller waits, repetitions and all. */
+  readonly requestTimeoutMs?: number
+  /** Requests that may be in flight; beyond, they are `Unavailable` at once. */
+  readonly largestInFlight?: number
+  readonly largestInFlightBytes?: number
+  /** Called with what was counted: attempts that were repeated, and requests that ran out of time. */
+  readonly counted?: (event: 'retry' | 'timeout' | 'refused') => void
+  readonly log?: (level: string, message: string) => void
+}
+
+/** Connections to a cluster, and the rules by which requests go out: how long, how often, to whom. */
+export interface Session extends AsyncDisposable {
+  read(statement: Statement, options?: { isSerial?: boolean | undefined }): Promise<RawRow[]>
+  /** One statement, or several that happen all or none. */
+  write(statements: readonly Statement[], options: { isOnePartition: boolean }): Promise<void>
+  /** Whether all conditions held. Statements lie in one partition. */
+  writeIf(statements: readonly Statement[]): Promise<boolean>
+  /** A statement without values, such as one that changes the schema; slow, and never repeated. */
+  administer(query: string): Promise<RawRow[]>
+}
+
+const { localQuorum, localSerial } = types.consistencies
+
+/** Of a request that is safe to repeat: of the whole time an attempt may take so much. */
+const attemptShare = 0.4
+/** An attempt that took so long gets a second one at its side, at another node. */
+const secondAttemptShare = 0.1
+const administrationTimeoutMs = 30_000
+
+/** Resolves once a node answered. */
+export async function connect(options: SessionOptions): Promise<Session> {
+  const requestTimeoutMs = options.requestTimeoutMs ?? 2500
+  const attemptTimeoutMs = Math.ceil(requestTimeoutMs * attemptShare)
+  const largestInFlight = options.largestInFlight ?? 4096
+  const largestInFlightBytes = options.largestInFlightBytes ?? 64 * 1024 * 1024
+  const counted = options.counted ?? (() => undefined)
+  const { credentials, tls } = options
+
+  const client = new Client({
+    contactPoints: [...options.contactPoints],
+    localDataCenter: options.localDatacenter,
+    ...(credentials && {
+      authProvider: new auth.PlainTextAuthProvider(credentials.user, credentials.password),
+    }),
+    ...(tls && { sslOptions: { ...tls, rejectUnauthorized: true } }),
+    encoding: { useBigIntAsLong: true, copyBuffer: true },
+    // Every statement is known beforehand; the tables of all services have some hundreds.
+    maxPrepared: 2000,
+    // A frozen node must not hold up the first use of a statement. Other nodes learn it when they
+    // first meet it.
+    prepareOnAllHosts: false,
+    policies: {
+      // Replicas first, those that answer slowly or just came up last.
+      loadBalancing: new policies.loadBalancing.DefaultLoadBalancingPolicy({
+        localDc: options.localDatacenter,
+      }),
+      retry: createRetryPolicy(() => counted('retry')),
+      reconnection: new policies.reconnection.ExponentialReconnectionPolicy(200, 3000, true),
+      speculativeExecution: new policies.speculativeExecution.ConstantSpeculativeExecutionPolicy(
+        Math.ceil(requestTimeoutMs * secondAttemptShare),
+        1,
+      ),
+      // Plain writes name their timestamp; conditional ones must not have one of ours.
+      timestampGeneration: noTimestamps,
+    },
+    pooling: { heartBeatInterval: 2000, warmup: true },
+    socketOptions: {
+      connectTimeout: requestTimeoutMs,
+      readTimeout: attemptTimeoutMs,
+      // So many unanswered requests of a connection make it a dead one.
+      defunctReadTimeoutThreshold: 8,
+    },
+    protocolOptions: { maxSchemaAgreementWaitSeconds: 10 },
+    queryOptions: { consistency: localQuorum, serialConsistency: localSerial, prepare: true },
+  })
+  client.on('log', (level: string, className: string, message: string) => {
+    options.log?.(level, `${className}: ${message}`)
+  })
+  try {
+    await client.connect()
+  } catch (error) {
+    await client.shutdown().catch(() => undefined)
+    throw translate(error, 'read', 'connect')
+  }
+
+  const plain: QueryOptions = { isIdempotent: true, readTimeout: attemptTimeoutMs }
+  const plainRead: QueryOptions = { ...plain, autoPage: false, fetchSize: 0 }
+  // A serial read finishes what others began: repeating it is as safe as it was the first time.
+  const serialRead: QueryOptions = { ...plainRead, consistency: localSerial }
+  const conditional: QueryOptions = { isIdempotent: false, readTimeout: requestTimeoutMs }
+
+  let inFlight = 0
+  let inFlightBytes = 0
+
+  /** Within the time and the room there is. */
+  async function bounded<Result>(
+    attempt: Attempt,
+    sizeBytes: number,
+    work: () => Promise<Result>,
+  ): Promise<Result> {
+    if (inFlight >= largestInFlight || inFlightBytes + sizeBytes > largestInFlightBytes) {
+      counted('refused')
+      throw new Unavailable('too many requests wait for Cassandra', { retryAfterSeconds: 1 })
+    }
+    inFlight += 1
+    inFlightBytes += sizeBytes
+    const { promise, resolve, reject } = Promise.withResolvers<Result>()
+    const timer = setTimeout(() => {
+      counted('timeout')
+      const message = `Cassandra did not answer a ${attempt} within ${requestTimeoutMs} ms`
+      reject(attempt === 'write' ? new UnknownOutcome(message) : new Unavailable(message))
+    }, requestTimeoutMs)
+    // What the caller gave up still takes room until the driver is done with it.
+    work()
+      .then(resolve, (error: unknown) =>
+        reject(translate(error, attempt, `Cassandra, a ${attempt}`)),
+      )
+      .finally(() => {
+        clearTimeout(timer)
+        inFlight -= 1
+        inFlightBytes -= sizeBytes
+      })
+    return promise
+  }
+
+  return {
+    read: ({ query, params }, { isSerial } = {}) =>
+      bounded('read', sizeOf(params), async () => {
+        const found = await client.execute(
+          query,
+          params,
+          isSerial === true ? serialRead : plainRead,
+        )
+        return found.rows
+      }),
+
+    write: (statements, { isOnePartition }) =>
+      bounded('write', totalSize(statements), async () => {
+        const [first] = statements
+        if (first === undefined) return
+        if (statements.length === 1) await client.execute(first.query, first.params, plain)
+        else await client.batch([...statements], { ...plain, logged: !isOnePartition })
+      }),
+
+    writeIf: (statements) =>
+      bounded('write', totalSize(statements), async () => {
+        const [first] = statements
+        if (first === undefined) return true
+        const result =
+          statements.length === 1
+            ? await client.execute(first.query, first.params, conditional)
+            : await client.batch([...statements], { ...conditional, logged: false })
+        return result.wasApplied()
+      }),
+
+    async administer(query) {
+      try {
+        const result = await client.execute(query, [], {
+          prepare: false,
+          isIdempotent: false,
+          readTimeout: administrationTimeoutMs,
+        })
+        return result.rows
+      } catch (error) {
+        throw translate(error, 'write', 'Cassandra')
+      }
+    },
+
+    [Symbol.asyncDispose]: () => client.shutdown(),
+  }
+}
+
+/** The driver's type does not know that it takes null for "none". */
+const noTimestamps = null as unknown as policies.timestampGeneration.TimestampGenerator
+
+const sizeOf = (params: Statement['params']): number => {
+  let sizeBytes = 100
+  for (const value of params) sizeBytes += value?.length ?? 0
+  return sizeBytes
+}
+const totalSize = (statements: readonly Statement[]): number =>
+  statements.reduce((sum, { params }) => sum + sizeOf(params), 0)

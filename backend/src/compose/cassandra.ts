@@ -1,0 +1,93 @@
+import { readFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { announceSchemaUse } from '../adapters/cassandra/schema-users.ts'
+import { latestMigration } from '../adapters/cassandra/migrations/all.ts'
+import type { SessionOptions } from '../adapters/cassandra/session.ts'
+import { openCassandra, type CassandraOptions } from '../adapters/cassandra/wide-column.ts'
+import { ConfigError } from '../platform/config/load.ts'
+import type { Platform } from '../platform/service.ts'
+import type { WideColumnStore } from '../ports/wide-column.ts'
+import type { CassandraConfig } from './config.ts'
+
+/** How to reach the cluster; secrets are read from their files. */
+export async function cassandraOptions(
+  config: CassandraConfig,
+  platform: Pick<Platform, 'log' | 'clock'>,
+): Promise<CassandraOptions> {
+  const { log, clock } = platform
+  return {
+    ...(await sessionOptions(config)),
+    keyspace: config.keyspace,
+    nowMs: () => clock.nowMs(),
+    waiting: (reason) => {
+      if (reason === undefined) log.info('Cassandra is ready')
+      else log.warn({ reason }, 'waiting for Cassandra')
+    },
+  }
+}
+
+async function sessionOptions(config: CassandraConfig): Promise<SessionOptions> {
+  const { contactPoints, localDatacenter, requestTimeoutMs, user, passwordFile, tls } = config
+  if ((user === undefined) !== (passwordFile === undefined)) {
+    throw new ConfigError('the configuration', [
+      'wideColumn: user and passwordFile come together or not at all',
+    ])
+  }
+  return {
+    contactPoints,
+    localDatacenter,
+    requestTimeoutMs,
+    ...(user !== undefined &&
+      passwordFile !== undefined && {
+        credentials: { user, password: (await secret(passwordFile)).trim() },
+      }),
+    ...(tls && {
+      tls: {
+        ca: await secret(tls.ca),
+        ...(tls.cert !== undefined && { cert: await secret(tls.cert) }),
+        ...(tls.key !== undefined && { key: await secret(tls.key) }),
+      },
+    }),
+  }
+}
+
+async function secret(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new ConfigError('the configuration', [`wideColumn: ${reason}`])
+  }
+}
+
+/**
+ * The store for one process, which says for as long as it is open that this release uses the schema.
+ *
+ * @param name Of the service, for people.
+ */
+export async function openCassandraStore(
+  config: CassandraConfig,
+  platform: Platform,
+  name: string,
+): Promise<WideColumnStore> {
+  const store = await openCassandra(await cassandraOptions(config, platform))
+  const use = announceSchemaUse(store, {
+    service: name,
+    host: hostname(),
+    process: platform.ids.uuid(),
+    schema: latestMigration,
+    clock: platform.clock,
+    failed: (err) => platform.log.warn({ err }, 'the use of the schema could not be announced'),
+  })
+  return {
+    ...store,
+    async open(tables) {
+      await store.open(tables)
+      await use.begin()
+    },
+    async [Symbol.asyncDispose]() {
+      await use[Symbol.asyncDispose]()
+      await store[Symbol.asyncDispose]()
+    },
+  }
+}
