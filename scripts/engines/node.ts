@@ -32,9 +32,9 @@ export interface RunningNode {
   stop: () => Promise<boolean>
   /** SIGKILL; resolves when the process is gone. */
   kill: () => Promise<void>
-  /** SIGSTOP. */
+  /** SIGSTOP; resolves when it has stopped. Throws if it does not run. */
   freeze: () => Promise<void>
-  /** SIGCONT. */
+  /** SIGCONT; resolves when it goes on. */
   thaw: () => Promise<void>
 }
 
@@ -54,6 +54,15 @@ export function runningNode(engine: Engine, cluster: Cluster, node: EngineNode):
     Promise.all([readIdentity(frontFile), identity()])
   const signalAll = async (signal: NodeJS.Signals): Promise<void> => {
     for (const one of await identities()) await signalProcess(one, signal)
+  }
+
+  /** A signal takes a moment to reach all threads. */
+  async function untilState(state: ProcessState): Promise<void> {
+    const deadlineMs = performance.now() + killLimitMs
+    while ((await processState(await identity())) !== state) {
+      if (performance.now() > deadlineMs) throw new Error(`${label} is not ${state}`)
+      await sleep(5)
+    }
   }
 
   function isHealthy(): Promise<boolean> {
@@ -148,8 +157,14 @@ export function runningNode(engine: Engine, cluster: Cluster, node: EngineNode):
       const ends = await Promise.all(found.map((one) => untilGone(one, killLimitMs)))
       if (!ends.every(Boolean)) throw new Error(`${label} survives SIGKILL`)
     },
-    freeze: () => signalAll('SIGSTOP'),
-    thaw: () => signalAll('SIGCONT'),
+    async freeze() {
+      await signalAll('SIGSTOP')
+      await untilState('frozen')
+    },
+    async thaw() {
+      await signalAll('SIGCONT')
+      await untilState('running')
+    },
   }
 }
 
