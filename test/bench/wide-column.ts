@@ -31,7 +31,7 @@ const claims = table({
 interface Counted {
   readonly store: WideColumnStore
   /** Requests that went to the cluster since the last call. */
-  requests(): number
+  readonly requests: () => number
 }
 
 /**
