@@ -30,7 +30,7 @@ export type Catalogue = z.infer<typeof Catalogue>
 
 /** Throws a sentence that names the file and every mistake in it. */
 export function parseCatalogue(text: string): Catalogue {
-  const result = Catalogue.safeParse(parse(text))
+  const result = Catalogue.safeParse(parse(text, { logLevel: 'error' }))
   if (result.success) return result.data
   throw new Error(`engines/catalogue.yaml is not well-formed:\n${z.prettifyError(result.error)}`)
 }

@@ -31,16 +31,25 @@ export interface Cluster {
 }
 
 /** Paths of PEM files. */
+export interface KeyPair {
+  certificate: string
+  key: string
+  /** Both in one file. */
+  both: string
+}
+
 export interface TlsFiles {
   authority: string
-  /** By node index: certificate and key of the server, also valid as a client. */
-  servers: Readonly<Record<number, { certificate: string; key: string }>>
-  client: { certificate: string; key: string }
+  /** By node index; also valid as a client, since nodes call one another. */
+  servers: Readonly<Record<number, KeyPair>>
+  client: KeyPair
 }
 
 export interface NodeFile {
+  /** Relative to the node's folder. */
   path: string
-  text: string
+  /** What stands in it, or the file that it is a copy of. */
+  content: string | { copyOf: string }
   /** The engine writes it too: it is made once and then left alone. */
   once?: boolean
   mode?: number
@@ -57,6 +66,8 @@ export interface Engine {
   folders: readonly string[]
   files: (cluster: Cluster, node: EngineNode) => NodeFile[]
   command: (cluster: Cluster, node: EngineNode) => Command
+  /** A second process between clients and the node; it lives and dies with the node. */
+  front?: (cluster: Cluster, node: EngineNode) => Command | undefined
   /** HOST:PORT where clients connect. */
   clientAddress: (cluster: Cluster, node: EngineNode) => string
   /** Whether the node answers clients. */
@@ -64,7 +75,7 @@ export interface Engine {
   /** Whether the nodes have found one another and can lose one (of three). */
   isWhole: (cluster: Cluster, signal: AbortSignal) => Promise<boolean>
   /** Once, after the first whole start: accounts and the like. Must be repeatable. */
-  prepare?: (cluster: Cluster, signal: AbortSignal) => Promise<void>
+  prepare?: (cluster: Cluster) => Promise<void>
   /** How long a clean end may take. */
   stopLimitMs: number
 }
@@ -73,6 +84,11 @@ export function partFolder(cluster: Cluster, part: string): string {
   const folder = cluster.parts[part]
   if (folder === undefined) throw new Error(`${cluster.name} needs the part "${part}"`)
   return folder
+}
+
+/** The key pair of a node, if the engines are secure. */
+export function serverKeys(cluster: Cluster, node: EngineNode): KeyPair | undefined {
+  return cluster.tls?.servers[node.index]
 }
 
 export function firstNode(cluster: Cluster): EngineNode {

@@ -1,5 +1,5 @@
 /** One node of one engine: start, end, kill, freeze. */
-import { access, mkdir, open, rename, writeFile } from 'node:fs/promises'
+import { access, mkdir, open, readFile, rename, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -32,22 +32,38 @@ export interface RunningNode {
   stop: () => Promise<boolean>
   /** SIGKILL; resolves when the process is gone. */
   kill: () => Promise<void>
-  /** SIGSTOP. */
+  /** SIGSTOP; resolves when it has stopped. Throws if it does not run. */
   freeze: () => Promise<void>
-  /** SIGCONT. */
+  /** SIGCONT; resolves when it goes on. */
   thaw: () => Promise<void>
 }
 
 const probeLimitMs = 2000
-const startLimitMs = 240_000
+const startLimitMs = 300_000
+const killLimitMs = 10_000
 
 export function runningNode(engine: Engine, cluster: Cluster, node: EngineNode): RunningNode {
-  const identityFile = join(node.directory, 'process')
+  const mainFile = join(node.directory, 'process')
+  const frontFile = join(node.directory, 'front-process')
   const log = join(node.directory, 'log')
   const address = engine.clientAddress(cluster, node)
   const label = `${cluster.name} ${String(node.index)}`
 
-  const identity = (): Promise<ProcessIdentity | undefined> => readIdentity(identityFile)
+  const identity = (): Promise<ProcessIdentity | undefined> => readIdentity(mainFile)
+  const identities = (): Promise<(ProcessIdentity | undefined)[]> =>
+    Promise.all([readIdentity(frontFile), identity()])
+  const signalAll = async (signal: NodeJS.Signals): Promise<void> => {
+    for (const one of await identities()) await signalProcess(one, signal)
+  }
+
+  /** A signal takes a moment to reach all threads. */
+  async function untilState(state: ProcessState): Promise<void> {
+    const deadlineMs = performance.now() + killLimitMs
+    while ((await processState(await identity())) !== state) {
+      if (performance.now() > deadlineMs) throw new Error(`${label} is not ${state}`)
+      await sleep(5)
+    }
+  }
 
   function isHealthy(): Promise<boolean> {
     return engine.isHealthy(cluster, node, AbortSignal.timeout(probeLimitMs))
@@ -79,7 +95,9 @@ export function runningNode(engine: Engine, cluster: Cluster, node: EngineNode):
       if (file.once === true && (await isThere(path))) continue
       // Renamed into place: nodes that share a file may be starting at the same moment.
       const unfinished = `${path}.${String(node.index)}`
-      await writeFile(unfinished, file.text, { mode: file.mode ?? 0o644 })
+      const content =
+        typeof file.content === 'string' ? file.content : await readFile(file.content.copyOf)
+      await writeFile(unfinished, content, { mode: file.mode ?? 0o644 })
       await rename(unfinished, path)
     }
   }
@@ -91,12 +109,17 @@ export function runningNode(engine: Engine, cluster: Cluster, node: EngineNode):
     log,
     state: async () => processState(await identity()),
     isHealthy,
-    residentBytes: async () => residentBytes(await identity()),
+    async residentBytes() {
+      const sizes = await Promise.all((await identities()).map(residentBytes))
+      return sizes.reduce((sum, size) => sum + size, 0)
+    },
     async start(options = {}) {
       const before = await identity()
       const state = await processState(before)
-      if (state === 'frozen') await signalProcess(before, 'SIGCONT')
+      if (state === 'frozen') await signalAll('SIGCONT')
       if (state === 'stopped') {
+        await signalProcess(await readIdentity(frontFile), 'SIGKILL')
+        await untilGone(await readIdentity(frontFile), killLimitMs)
         if (await accepts(address)) {
           throw new Error(
             `${label} cannot start: another program listens at ${address}. End it, or choose another --network`,
@@ -105,33 +128,42 @@ export function runningNode(engine: Engine, cluster: Cluster, node: EngineNode):
         await prepareFolder()
         const command = engine.command(cluster, node)
         await startDetached(engine.isUnprivileged === true ? asSomebodyElse(command) : command, {
-          identity: identityFile,
+          identity: mainFile,
           log,
           cwd: node.directory,
         })
       }
+      const front = engine.front?.(cluster, node)
+      const frontState = await processState(await readIdentity(frontFile))
+      if (front !== undefined && frontState === 'stopped') {
+        await startDetached(front, { identity: frontFile, log, cwd: node.directory })
+      }
       await untilHealthy(options.limitMs ?? startLimitMs, options.signal)
     },
     async stop() {
-      const found = await identity()
-      // A frozen process would not hear of it.
-      await signalProcess(found, 'SIGCONT')
-      await signalProcess(found, 'SIGTERM')
-      if (await untilGone(found, engine.stopLimitMs)) return true
-      await signalProcess(found, 'SIGKILL')
-      await untilGone(found, 10_000)
+      // A frozen process would not hear of its end.
+      await signalAll('SIGCONT')
+      await signalAll('SIGTERM')
+      const found = await identities()
+      const ends = await Promise.all(found.map((one) => untilGone(one, engine.stopLimitMs)))
+      if (ends.every(Boolean)) return true
+      await signalAll('SIGKILL')
+      await Promise.all(found.map((one) => untilGone(one, killLimitMs)))
       return false
     },
     async kill() {
-      const found = await identity()
-      await signalProcess(found, 'SIGKILL')
-      if (!(await untilGone(found, 10_000))) throw new Error(`${label} survives SIGKILL`)
+      await signalAll('SIGKILL')
+      const found = await identities()
+      const ends = await Promise.all(found.map((one) => untilGone(one, killLimitMs)))
+      if (!ends.every(Boolean)) throw new Error(`${label} survives SIGKILL`)
     },
     async freeze() {
-      await signalProcess(await identity(), 'SIGSTOP')
+      await signalAll('SIGSTOP')
+      await untilState('frozen')
     },
     async thaw() {
-      await signalProcess(await identity(), 'SIGCONT')
+      await signalAll('SIGCONT')
+      await untilState('running')
     },
   }
 }

@@ -7,7 +7,7 @@ import { access, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readCatalogue } from './catalogue.ts'
-import { readCredentials } from './credentials.ts'
+import { makeCredentials, readCredentials } from './credentials.ts'
 import { type Cluster, type Engine, type EngineName, engineNames } from './engine.ts'
 import { defaultCache, fetchPart, partTarget } from './fetch/fetch.ts'
 import { engines } from './kinds/all.ts'
@@ -41,6 +41,8 @@ export interface RunningEngine {
   readonly nodes: readonly RunningNode[]
   /** All nodes answer and have found one another. */
   isWhole: () => Promise<boolean>
+  /** Accounts and the like; repeatable. */
+  prepare: () => Promise<void>
   untilWhole: (options?: { limitMs?: number; signal?: AbortSignal | undefined }) => Promise<void>
 }
 
@@ -138,6 +140,7 @@ function attachEngine(engine: Engine, cluster: Cluster): RunningEngine {
     addresses: nodes.map((node) => node.address),
     nodes,
     isWhole,
+    prepare: async () => engine.prepare?.(cluster),
     async untilWhole(options = {}) {
       const limitMs = options.limitMs ?? wholeLimitMs
       const deadlineMs = performance.now() + limitMs
@@ -175,6 +178,7 @@ export async function startEngines(options: EngineOptions): Promise<RunningEngin
   await mkdir(directory, { recursive: true })
   return withLock(join(directory, 'lock'), { say, signal }, async () => {
     await writePlan(directory, plan)
+    await makeCredentials(directory, plan)
     const running = await attachEngines({ ...options, names, directory })
     const outcomes = await Promise.allSettled(
       Object.values(running.engines).map((engine) =>
@@ -219,6 +223,7 @@ async function bringUp(
     if (order === 'together' || isFormed) await Promise.all(engine.nodes.map(startNode))
     else for (const node of engine.nodes) await startNode(node)
     await engine.untilWhole({ signal })
+    await engine.prepare()
     say(`${engine.name} is up at ${engine.addresses.join(', ')} (${seconds()} s)`)
   }
   await writeFile(formed, '')

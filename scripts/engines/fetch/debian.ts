@@ -71,25 +71,21 @@ export const fetchWithDebian: Fetch = async ({ lock, folder, say, signal }) => {
   await mkdir(join(state, 'lists/partial'), { recursive: true })
   await mkdir(join(state, 'cache/archives/partial'), { recursive: true })
   await runTool('apt-get', [...own, '-qq', 'update'], { signal, missing })
-  for (const one of wanted) {
-    const exact = await runTool(
-      'apt-get',
-      [...own, '-qq', 'download', `${one.name}=${one.version}`],
-      {
-        cwd: packages,
-        signal,
-      },
-    ).then(
+  const download = (names: readonly string[]): Promise<boolean> =>
+    runTool('apt-get', [...own, '-qq', 'download', ...names], { cwd: packages, signal }).then(
       () => true,
       () => false,
     )
-    if (!exact) {
+  const exact = ({ name, version }: DebianPackage): string => `${name}=${version}`
+  const hasAll = await download(wanted.map(exact))
+  for (const one of wanted) {
+    if (!hasAll && !(await download([exact(one)]))) {
       say(`${one.name} ${one.version} is not to be had any more; taking what Debian has now`)
       await runTool('apt-get', [...own, '-qq', 'download', one.name], { cwd: packages, signal })
       continue
     }
-    const [file] = (await readdir(packages)).filter((name) => name.startsWith(`${one.name}_`))
-    const bytes = await readFile(join(packages, file ?? ''))
+    const [file = ''] = (await readdir(packages)).filter((name) => name.startsWith(`${one.name}_`))
+    const bytes = await readFile(join(packages, file))
     if (createHash('sha256').update(bytes).digest('hex') !== one.sha256) {
       throw new Error(`${one.name} ${one.version} is not the package that the lock names`)
     }

@@ -4,13 +4,12 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { connect as connectTls } from 'node:tls'
 import { stringify } from 'yaml'
-import { type Cluster, type Engine, type EngineNode, partFolder } from '../engine.ts'
+import { type Cluster, type Engine, type EngineNode, partFolder, serverKeys } from '../engine.ts'
+import { cqlPort, datacenter, prepareCassandra } from './cassandra-accounts.ts'
 import { javaProgram } from './java.ts'
 
-const cqlPort = 9042
 const storagePort = 7000
 const jmxPort = 7199
-export const datacenter = 'dc1'
 
 /** Java 17 hides these from Cassandra unless told otherwise. */
 const opened = [
@@ -94,13 +93,13 @@ export function cassandraSettings(cluster: Cluster, node: EngineNode): Record<st
 }
 
 function encryption(cluster: Cluster, node: EngineNode): Record<string, unknown> {
-  const server = cluster.tls?.servers[node.index]
+  const server = serverKeys(cluster, node)
   if (cluster.tls === undefined || server === undefined) return {}
   const factory = {
     class_name: 'org.apache.cassandra.security.PEMBasedSslContextFactory',
   }
   const stores = {
-    keystore: `${server.certificate}.with-key`,
+    keystore: server.both,
     truststore: cluster.tls.authority,
   }
   return {
@@ -178,12 +177,12 @@ export const cassandra: Engine = {
   order: 'in turn',
   folders: ['conf', 'data', 'commitlog', 'saved-caches', 'hints', 'cdc', 'tmp'],
   files: (cluster, node) => [
-    { path: 'conf/cassandra.yaml', text: stringify(cassandraSettings(cluster, node)) },
+    { path: 'conf/cassandra.yaml', content: stringify(cassandraSettings(cluster, node)) },
     {
       path: 'conf/cassandra-rackdc.properties',
-      text: `dc=${datacenter}\nrack=rack${String(node.index)}\n`,
+      content: `dc=${datacenter}\nrack=rack${String(node.index)}\n`,
     },
-    { path: 'conf/logback.xml', text: logback },
+    { path: 'conf/logback.xml', content: logback },
   ],
   command: (cluster, node) => ({
     program: javaProgram(partFolder(cluster, 'java-17')),
@@ -230,5 +229,6 @@ export const cassandra: Engine = {
     )
     return healthy.every(Boolean)
   },
+  prepare: prepareCassandra,
   stopLimitMs: 60_000,
 }

@@ -1,6 +1,6 @@
 /** etcd 3.6, of one or three members. */
 import { join } from 'node:path'
-import { type Cluster, type Engine, type EngineNode, partFolder } from '../engine.ts'
+import { type Cluster, type Engine, type EngineNode, partFolder, serverKeys } from '../engine.ts'
 import { isOk } from './probe.ts'
 
 const clientPort = 2379
@@ -37,7 +37,7 @@ export function etcdFlags(cluster: Cluster, node: EngineNode): Record<string, st
 }
 
 function tlsFlags(cluster: Cluster, node: EngineNode): Record<string, string> {
-  const server = cluster.tls?.servers[node.index]
+  const server = serverKeys(cluster, node)
   if (cluster.tls === undefined || server === undefined) return {}
   return {
     'cert-file': server.certificate,

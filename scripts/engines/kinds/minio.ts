@@ -2,7 +2,14 @@
 import { request } from 'node:https'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Cluster, type Engine, type EngineNode, partFolder } from '../engine.ts'
+import {
+  type Cluster,
+  type Engine,
+  type EngineNode,
+  type NodeFile,
+  partFolder,
+  serverKeys,
+} from '../engine.ts'
 import { isOk } from './probe.ts'
 
 /**
@@ -19,6 +26,16 @@ const environmentFile = '../minio.environment'
 function drivesOf(cluster: Cluster, node: EngineNode): string[] {
   const names = cluster.nodes.length === 1 ? ['drive1'] : ['drive1', 'drive2']
   return names.map((name) => join(node.directory, name))
+}
+
+function certificates(cluster: Cluster, node: EngineNode): NodeFile[] {
+  const server = serverKeys(cluster, node)
+  if (cluster.tls === undefined || server === undefined) return []
+  return [
+    { path: 'certificates/public.crt', content: { copyOf: server.certificate } },
+    { path: 'certificates/private.key', mode: 0o600, content: { copyOf: server.key } },
+    { path: 'certificates/CAs/authority.crt', content: { copyOf: cluster.tls.authority } },
+  ]
 }
 
 function scheme(cluster: Cluster): string {
@@ -59,16 +76,17 @@ export const minio: Engine = {
   parts: ['minio'],
   order: 'together',
   folders: ['drive1', 'drive2', 'certificates/CAs'],
-  files: (cluster) => [
+  files: (cluster, node) => [
     {
       path: environmentFile,
       mode: 0o600,
-      text: [
+      content: [
         `MINIO_ROOT_USER=${cluster.credentials['minio-access-key'] ?? ''}`,
         `MINIO_ROOT_PASSWORD=${cluster.credentials['minio-secret-key'] ?? ''}`,
         '',
       ].join('\n'),
     },
+    ...certificates(cluster, node),
   ],
   command: (cluster, node) => ({
     program: join(partFolder(cluster, 'minio'), 'minio'),

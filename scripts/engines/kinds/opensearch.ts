@@ -5,7 +5,8 @@
 import { join } from 'node:path'
 import { stringify } from 'yaml'
 import { z } from 'zod'
-import { type Cluster, type Engine, type EngineNode, partFolder } from '../engine.ts'
+import { type Cluster, type Engine, type EngineNode, partFolder, serverKeys } from '../engine.ts'
+import { debianProgram } from './debian.ts'
 import { javaProgram } from './java.ts'
 import { ask } from './probe.ts'
 
@@ -16,17 +17,50 @@ function nodeName(node: EngineNode): string {
   return `opensearch${String(node.index)}`
 }
 
+/** With stunnel in front the node itself listens elsewhere: at .101 instead of .1. */
+function plainAddress(cluster: Cluster, node: EngineNode): string {
+  return cluster.tls === undefined ? node.address : node.address.replace(/\.(\d+)$/, '.10$1')
+}
+
+function plainUrl(cluster: Cluster, node: EngineNode): string {
+  return `http://${plainAddress(cluster, node)}:${String(httpPort)}`
+}
+
+/** Only who has a certificate of the authority gets through: there is no other login. */
+export function stunnelConfiguration(cluster: Cluster, node: EngineNode): string {
+  const server = serverKeys(cluster, node)
+  if (cluster.tls === undefined || server === undefined) return ''
+  return [
+    'foreground = quiet',
+    'debug = warning',
+    'pid =',
+    '[opensearch]',
+    `accept = ${node.address}:${String(httpPort)}`,
+    `connect = ${plainAddress(cluster, node)}:${String(httpPort)}`,
+    `cert = ${server.certificate}`,
+    `key = ${server.key}`,
+    `CAfile = ${cluster.tls.authority}`,
+    'verifyChain = yes',
+    'requireCert = yes',
+    'sslVersionMin = TLSv1.2',
+    'TIMEOUTclose = 0',
+    '',
+  ].join('\n')
+}
+
 export function openSearchSettings(cluster: Cluster, node: EngineNode): Record<string, unknown> {
   return {
     'cluster.name': 'tricord',
     'node.name': nodeName(node),
     'node.roles': ['cluster_manager', 'data', 'ingest'],
-    'network.host': node.address,
+    'network.host': plainAddress(cluster, node),
     'http.port': String(httpPort),
     'transport.port': String(transportPort),
     'path.data': join(node.directory, 'data'),
     'path.logs': join(node.directory, 'logs'),
-    'discovery.seed_hosts': cluster.nodes.map((one) => `${one.address}:${String(transportPort)}`),
+    'discovery.seed_hosts': cluster.nodes.map(
+      (one) => `${plainAddress(cluster, one)}:${String(transportPort)}`,
+    ),
     // Read at the first formation only.
     'cluster.initial_cluster_manager_nodes': cluster.nodes.map(nodeName),
     'bootstrap.memory_lock': false,
@@ -51,14 +85,15 @@ logger.deprecation.level = warn
 const Health = z.object({ status: z.string(), number_of_nodes: z.number() })
 
 export const opensearch: Engine = {
-  parts: ['java-25', 'opensearch'],
+  parts: ['java-25', 'opensearch', 'stunnel'],
   order: 'together',
   folders: ['config', 'data', 'logs', 'tmp'],
   // It refuses to run as root.
   isUnprivileged: true,
   files: (cluster, node) => [
-    { path: 'config/opensearch.yml', text: stringify(openSearchSettings(cluster, node)) },
-    { path: 'config/log4j2.properties', text: log4j },
+    { path: 'config/opensearch.yml', content: stringify(openSearchSettings(cluster, node)) },
+    { path: 'config/log4j2.properties', content: log4j },
+    { path: 'config/stunnel.conf', content: stunnelConfiguration(cluster, node) },
   ],
   command: (cluster, node) => {
     const home = partFolder(cluster, 'opensearch')
@@ -93,14 +128,18 @@ export const opensearch: Engine = {
       ],
     }
   },
+  front: (cluster, node) =>
+    cluster.tls === undefined
+      ? undefined
+      : debianProgram(partFolder(cluster, 'stunnel'), 'stunnel4', [
+          join(node.directory, 'config/stunnel.conf'),
+        ]),
   clientAddress: (_cluster, node) => `${node.address}:${String(httpPort)}`,
-  isHealthy: async (_cluster, node, signal) =>
-    (await ask(`http://${node.address}:${String(httpPort)}/`, signal)) !== undefined,
+  isHealthy: async (cluster, node, signal) =>
+    (await ask(`${plainUrl(cluster, node)}/`, signal)) !== undefined,
   async isWhole(cluster, signal) {
     const answers = await Promise.all(
-      cluster.nodes.map((node) =>
-        ask(`http://${node.address}:${String(httpPort)}/_cluster/health`, signal),
-      ),
+      cluster.nodes.map((node) => ask(`${plainUrl(cluster, node)}/_cluster/health`, signal)),
     )
     return answers.every((answer) => {
       const health = Health.safeParse(answer)

@@ -2,8 +2,16 @@
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { type Cluster, type Engine, type EngineNode, firstNode, partFolder } from '../engine.ts'
+import {
+  type Cluster,
+  type Engine,
+  type EngineNode,
+  firstNode,
+  partFolder,
+  serverKeys,
+} from '../engine.ts'
 import type { Command } from '../process.ts'
+import { debianProgram } from './debian.ts'
 
 const redisPort = 6379
 const sentinelPort = 26379
@@ -13,16 +21,7 @@ export const primaryName = 'tricord'
 const run = promisify(execFile)
 
 function program(cluster: Cluster, name: string, args: readonly string[]): Command {
-  const folder = partFolder(cluster, 'redis')
-  return {
-    program: join(folder, 'usr/bin', name),
-    args,
-    env: {
-      LD_LIBRARY_PATH: ['x86_64-linux-gnu', 'aarch64-linux-gnu']
-        .map((triple) => join(folder, 'usr/lib', triple))
-        .join(':'),
-    },
-  }
+  return debianProgram(partFolder(cluster, 'redis'), name, args)
 }
 
 /** Resolves with what redis-cli printed, or nothing if it could not. */
@@ -67,7 +66,7 @@ async function ask(
 }
 
 function tlsSettings(cluster: Cluster, node: EngineNode, port: number): string[] {
-  const server = cluster.tls?.servers[node.index]
+  const server = serverKeys(cluster, node)
   if (cluster.tls === undefined || server === undefined) return [`port ${String(port)}`]
   return [
     'port 0',
@@ -135,7 +134,7 @@ export const redis: Engine = {
   order: 'together',
   folders: ['data'],
   files: (cluster, node) => [
-    { path: 'redis.conf', once: true, mode: 0o600, text: redisConfiguration(cluster, node) },
+    { path: 'redis.conf', once: true, mode: 0o600, content: redisConfiguration(cluster, node) },
   ],
   command: (cluster, node) =>
     program(cluster, 'redis-server', [join(node.directory, 'redis.conf')]),
@@ -158,7 +157,12 @@ export const sentinel: Engine = {
   order: 'together',
   folders: ['data'],
   files: (cluster, node) => [
-    { path: 'sentinel.conf', once: true, mode: 0o600, text: sentinelConfiguration(cluster, node) },
+    {
+      path: 'sentinel.conf',
+      once: true,
+      mode: 0o600,
+      content: sentinelConfiguration(cluster, node),
+    },
   ],
   command: (cluster, node) =>
     program(cluster, 'redis-server', [join(node.directory, 'sentinel.conf'), '--sentinel']),
