@@ -67,7 +67,6 @@ switch (name) {
       benchDeliver(server, shape, { groups: 4, members: values.quick ? 10 : 50, seconds }),
     )
     break
-<<<<<<< HEAD
   case 'catchup':
     await onEachShape((server, shape) =>
       benchCatchup(server, shape, { messages: values.quick ? 10_000 : 100_000, lines: 64 }),
@@ -85,7 +84,8 @@ switch (name) {
       }),
     )
     await benchQueueChurn(store, 'sqlite', { messages: values.quick ? 50_000 : 1_000_000 })
-=======
+    break
+  }
   case 'frozen-node': {
     const network = values.network ?? '127.77.0'
     // Not disposed: that would stop the engines.
@@ -109,7 +109,6 @@ switch (name) {
       seconds: values.quick ? 2 : 5,
       churn: values.quick ? 50_000 : 1_000_000,
     })
->>>>>>> cassandra
     break
   }
   case 'sockets': {
