@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { attachEngines, engineOf } from '../../scripts/engines/start.ts'
 import { startServerProcess } from '../support/server-process.ts'
 import { startSplitProcesses } from '../support/split-processes.ts'
 import { openSqlite } from '../../backend/src/adapters/sqlite/wide-column.ts'
@@ -10,10 +11,12 @@ import { benchCatchup } from './catchup.ts'
 import { benchDeliver } from './deliver.ts'
 import type { BenchServer } from './fleet.ts'
 import { talk } from './figure.ts'
+import { benchFrozenNode } from './frozen-node.ts'
 import { benchQueueChurn } from './queue-churn.ts'
 import { benchSend } from './send.ts'
 import { benchSockets } from './sockets.ts'
 import { benchStart } from './start.ts'
+import { benchWideColumn } from './wide-column.ts'
 
 const usage = `Usage: npm run bench -- NAME [--quick] [--shape embedded|split]
 
@@ -23,11 +26,17 @@ const usage = `Usage: npm run bench -- NAME [--quick] [--shape embedded|split]
   sockets   memory and CPU of an idle socket, at 15 000
   deliver   deliveries to live sockets while sends saturate
   start     time until ready, and memory
+  frozen-node  the same calls while one of three nodes is frozen (--network of npm run engines)
+  wide-column  calls of the port, and a queue's churn, on the cluster that TEST_CASSANDRA names
 `
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { quick: { type: 'boolean', default: false }, shape: { type: 'string' } },
+  options: {
+    quick: { type: 'boolean', default: false },
+    shape: { type: 'string' },
+    network: { type: 'string' },
+  },
 })
 const [name] = positionals
 const seconds = values.quick ? 3 : 10
@@ -75,6 +84,31 @@ switch (name) {
       }),
     )
     await benchQueueChurn(store, 'sqlite', { messages: values.quick ? 50_000 : 1_000_000 })
+    break
+  }
+  case 'frozen-node': {
+    const network = values.network ?? '127.77.0'
+    // Not disposed: that would stop the engines.
+    const attached = await attachEngines({ names: ['cassandra'], network })
+    const [, node] = engineOf(attached, 'cassandra').nodes
+    if (node === undefined) throw new Error('three nodes of Cassandra are needed')
+    await benchFrozenNode({
+      nodes: [1, 2, 3].map((number) => `${network}.${number}:9042`),
+      node,
+      secondsEach: values.quick ? 10 : 20,
+      perSecond: 50,
+    })
+    break
+  }
+  case 'wide-column': {
+    const nodes = process.env['TEST_CASSANDRA']?.split(',')
+    if (nodes === undefined)
+      throw new Error('TEST_CASSANDRA names no nodes (npm run engines -- env)')
+    await benchWideColumn({
+      nodes,
+      seconds: values.quick ? 2 : 5,
+      churn: values.quick ? 50_000 : 1_000_000,
+    })
     break
   }
   case 'sockets': {

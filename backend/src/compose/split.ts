@@ -187,13 +187,13 @@ async function startWithStores(
   const clients = neighbours((service, api) =>
     httpClient(api, {
       address: () => instances.addressOf(service),
-      report: instances.report,
+      report: (address, isAnswered) => instances.report(address, isAnswered),
       agent,
     }),
   )
   const gundeck = httpClient(internalApis.gundeck, {
     address: () => instances.addressOf('gundeck'),
-    report: instances.report,
+    report: (address, isAnswered) => instances.report(address, isAnswered),
     agent,
     timeoutMs: pushTimeoutMs,
   })
@@ -228,7 +228,11 @@ function edge(
   const proxies = new Map(
     publicEndpoints().map(({ service }) => [
       service,
-      createProxy(() => instances.addressOf(service), agent, instances.report),
+      createProxy(
+        () => instances.addressOf(service),
+        agent,
+        (address, isAnswered) => instances.report(address, isAnswered),
+      ),
     ]),
   )
   return createNginz({

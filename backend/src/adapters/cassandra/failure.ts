@@ -58,7 +58,7 @@ function mayHaveWritten(error: unknown): boolean {
 function messageOf(error: unknown): string {
   if (error instanceof errors.NoHostAvailableError) {
     const inner: [string, unknown][] = Object.entries(error.innerErrors as object)
-    if (inner.length === 0) return 'no host is known'
+    if (inner.length === 0) return 'no node is up'
     return inner
       .map(([host, cause]) => `${host}: ${cause instanceof Error ? cause.message : String(cause)}`)
       .join('; ')

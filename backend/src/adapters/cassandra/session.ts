@@ -83,7 +83,7 @@ export async function connect(options: SessionOptions): Promise<Session> {
       connectTimeout: requestTimeoutMs,
       readTimeout: attemptTimeoutMs,
       // So many unanswered requests of a connection make it a dead one.
-      defunctReadTimeoutThreshold: 8,
+      defunctReadTimeoutThreshold: 64,
     },
     protocolOptions: { maxSchemaAgreementWaitSeconds: 10 },
     queryOptions: { consistency: localQuorum, serialConsistency: localSerial, prepare: true },

@@ -271,6 +271,8 @@ export function tableStatements(keyspace: string, table: AnyTable): TableStateme
 
   const decoded = (of: readonly ColumnLayout[], row: RawRow): unknown[] =>
     of.map(({ name: column, type }) => decodeValue(type, row[column]))
+  const keysIn = (of: readonly ColumnLayout[], row: RawRow): Values =>
+    Object.fromEntries(of.map(({ name: column, type }) => [column, decodeValue(type, row[column])]))
 
   function decode(row: RawRow): object | undefined {
     if (isConditional && row['_row'] !== true) return undefined
@@ -344,12 +346,7 @@ export function tableStatements(keyspace: string, table: AnyTable): TableStateme
       return {
         limit,
         after(row, count) {
-          const position =
-            row === undefined
-              ? from
-              : decoded(range.open, row).map((v, i) =>
-                  encodeValue((range.open[i] as ColumnLayout).type, v),
-                )
+          const position = row === undefined ? from : encodeAll(range.open, keysIn(range.open, row))
           if (position !== undefined && range.open.length === 0) return []
           const part = position === undefined ? where : whereBehind(range, position, isDescending)
           return [
@@ -377,13 +374,7 @@ export function tableStatements(keyspace: string, table: AnyTable): TableStateme
       return {
         limit,
         after(row, count) {
-          const position =
-            row === undefined
-              ? from
-              : encodeAll(
-                  keys,
-                  Object.fromEntries(keys.map(({ name: key }, i) => [key, decoded(keys, row)[i]])),
-                )
+          const position = row === undefined ? from : encodeAll(keys, keysIn(keys, row))
           if (position === undefined) return [{ query: `${select} LIMIT ?`, params: [int(count)] }]
           const partitionValues = position.slice(0, partition.length)
           const others = {

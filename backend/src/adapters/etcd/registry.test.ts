@@ -114,6 +114,24 @@ describe.skipIf(hosts.length === 0)('etcd, named by TEST_ETCD', () => {
     expect(third.instances(one.service)).toEqual([moved])
   })
 
+  it('announces itself again when etcd has lost its lease', async () => {
+    await using registry = await open()
+    await using other = await open()
+    const one = newInstance()
+    await registry.register(one)
+    const lock = await registry.lock(randomUUID(), never)
+    await using client = disposable(new Etcd3({ hosts: [...hosts] }))
+    const key = Buffer.from(`${prefix}instances/${one.service}/${one.id}`)
+    const leaseNow = async (): Promise<string | undefined> =>
+      (await client.kv.range({ key })).kvs[0]?.lease
+    const lease = await leaseNow()
+    expect(lease).toBeDefined()
+    await client.leaseClient.leaseRevoke({ ID: lease ?? '0' })
+    await vi.waitUntil(() => lock.signal.aborted, patience)
+    await vi.waitUntil(async () => ![undefined, lease].includes(await leaseNow()), patience)
+    await vi.waitUntil(() => other.instances(one.service).length === 1, patience)
+  }, 30_000)
+
   it('gives a lock to one process at a time, with tokens that rise', async () => {
     await using one = await open()
     await using two = await open()

@@ -59,21 +59,22 @@ async function moveTo(
   alias: string,
   schema: IndexSchema,
   nowMs: () => number,
-  { cursor: saved, save, patiently, report }: StepContext,
+  context: StepContext,
 ): Promise<void> {
-  const ask = <T>(work: () => Promise<T>): Promise<T> => patiently(() => asUnavailable(work))
+  const ask = <T>(work: () => Promise<T>): Promise<T> =>
+    context.patiently(() => asUnavailable(work))
   let done = 0
   const reach = async (cursor: Cursor): Promise<Cursor> => {
     done += 1
-    await save(JSON.stringify(cursor), { done, total: 4 })
+    await context.save(JSON.stringify(cursor), { done, total: 4 })
     return cursor
   }
 
-  let at = parseCursor(saved)
+  let at = parseCursor(context.cursor)
   if (at === undefined) {
     const current = await ask(() => currentIndex(client, alias))
     if (current !== undefined && current.version >= schema.version) {
-      report(`${alias} stands for ${current.name} already`)
+      context.report(`${alias} stands for ${current.name} already`)
       return
     }
     const startedMs = nowMs()
@@ -81,7 +82,7 @@ async function moveTo(
     await ask(() => createIndex(client, to, schema))
     if (current === undefined) {
       await ask(() => switchAlias(client, alias, to, undefined))
-      report(`made ${to}, empty: brig-index-migrate-data fills it`)
+      context.report(`made ${to}, empty: brig-index-migrate-data fills it`)
       return
     }
     at = await reach({ stage: 'made', from: current.name, to, startedMs })
@@ -90,7 +91,7 @@ async function moveTo(
   const sinceMs = startedMs - slackMs
   if (at.stage === 'made') {
     const copied = await ask(() => copyDocuments(client, from, to, 0))
-    report(`copied ${String(copied)} users from ${from} to ${to}`)
+    context.report(`copied ${String(copied)} users from ${from} to ${to}`)
     at = await reach({ ...at, stage: 'copied' })
   }
   if (at.stage === 'copied') {
@@ -100,11 +101,11 @@ async function moveTo(
   if (at.stage === 'switched') {
     const late = await ask(() => copyDocuments(client, from, to, sinceMs))
     const removed = await ask(() => removeVanished(client, from, to, sinceMs))
-    report(`caught up: ${String(late)} changed and ${String(removed)} removed meanwhile`)
+    context.report(`caught up: ${String(late)} changed and ${String(removed)} removed meanwhile`)
     await reach({ ...at, stage: 'caught up' })
   }
   await ask(() => deleteIndex(client, from))
-  report(`${alias} stands for ${to} now`)
+  context.report(`${alias} stands for ${to} now`)
 }
 
 /** A cursor of a run that came to its end is none. */

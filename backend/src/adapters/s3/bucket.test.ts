@@ -35,7 +35,7 @@ describe.skipIf(endpoint === undefined)('the job of the bucket, with TEST_S3 or 
       )
       return Rules.filter(({ Expiration }) => Expiration !== undefined)
         .map(({ ID, Expiration, Filter }) => [ID, Filter?.Prefix, Expiration?.Days])
-        .toSorted()
+        .toSorted(([a = ''], [b = '']) => String(a).localeCompare(String(b)))
     }
     try {
       expect(await createBucket(s3, bucket)).toBe(true)

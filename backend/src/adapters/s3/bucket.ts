@@ -32,15 +32,17 @@ export function bucketStep(connection: S3Connection, lifetimes: readonly Lifetim
     name: 'bucket and rules',
     checksum: '1',
     isRepeated: true,
-    async run({ patiently, report }) {
+    async run(context) {
       const s3 = await connectS3(connection)
       const { bucket } = connection
       try {
-        if (await patiently(() => asUnavailable(() => createBucket(s3, bucket)))) {
-          report(`made the bucket ${bucket}`)
+        if (await context.patiently(() => asUnavailable(() => createBucket(s3, bucket)))) {
+          context.report(`made the bucket ${bucket}`)
         }
-        const outcome = await patiently(() => asUnavailable(() => setRules(s3, bucket, lifetimes)))
-        report(
+        const outcome = await context.patiently(() =>
+          asUnavailable(() => setRules(s3, bucket, lifetimes)),
+        )
+        context.report(
           outcome === 'set'
             ? `the bucket ${bucket} has its rules`
             : `the bucket ${bucket} has its rules, except that this store takes none for unfinished uploads (MinIO removes them itself after a day)`,

@@ -127,11 +127,16 @@ describe('migrations', () => {
 
 const nodes = process.env['TEST_CASSANDRA']?.split(',')
 
-describe.skipIf(nodes === undefined)('cassandra-migrations', { timeout: 60_000 }, () => {
+describe.skipIf(nodes === undefined)('cassandra-migrations', { timeout: 120_000 }, () => {
   const keyspace = `m${randomBytes(5).toString('hex')}`
+  const failures: unknown[] = []
   let session: Session
   beforeAll(async () => {
-    session = await connect({ contactPoints: nodes ?? [], localDatacenter: 'dc1' })
+    session = await connect({
+      contactPoints: nodes ?? [],
+      localDatacenter: 'dc1',
+      requestTimeoutMs: 20_000,
+    })
     await createSchema(session, keyspace, [journalTable, schemaUsersTable])
   }, 60_000)
   afterAll(async () => {
@@ -139,6 +144,7 @@ describe.skipIf(nodes === undefined)('cassandra-migrations', { timeout: 60_000 }
       await session.administer(`DROP KEYSPACE IF EXISTS ${keyspace}_${service}`)
     }
     await session[Symbol.asyncDispose]()
+    if (failures.length > 0) throw new AggregateError(failures, 'announcements failed')
   }, 60_000)
 
   /** A process of a release: its store, which knows its own tables. */
@@ -151,9 +157,7 @@ describe.skipIf(nodes === undefined)('cassandra-migrations', { timeout: 60_000 }
       process: randomUUID(),
       schema,
       clock,
-      failed: (error) => {
-        throw error
-      },
+      failed: (error) => failures.push(error),
     })
     await use.begin()
     return { store, stop: () => use[Symbol.asyncDispose]() }

@@ -22,23 +22,24 @@ export async function searchDocumentsStep(deps: {
     name: 'search documents',
     checksum: '1',
     isRepeated: true,
-    async run({ cursor, progress, signal, save, patiently, report }) {
+    async run(context) {
+      const { cursor, progress, signal } = context
       const patient = {
-        users: { ...users, scan: (page?: string) => patiently(() => users.scan(page)) },
+        users: { ...users, scan: (page?: string) => context.patiently(() => users.scan(page)) },
         search: {
           ...search,
           index: (documents: Parameters<UserSearch['index']>[0]) =>
-            patiently(() => search.index(documents)),
+            context.patiently(() => search.index(documents)),
           remove: (gone: Parameters<UserSearch['remove']>[0]) =>
-            patiently(() => search.remove(gone)),
+            context.patiently(() => search.remove(gone)),
         },
       }
       const seen = await reindexUsers(patient, {
         signal,
         page: cursor,
-        onPage: (next, now) => save(next, { done: progress.done + now }),
+        onPage: (next, now) => context.save(next, { done: progress.done + now }),
       })
-      report(`${String(progress.done + seen)} users are in the index`)
+      context.report(`${String(progress.done + seen)} users are in the index`)
     },
   }
 }
