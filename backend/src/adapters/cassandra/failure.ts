@@ -59,7 +59,9 @@ function messageOf(error: unknown): string {
   if (error instanceof errors.NoHostAvailableError) {
     const inner: [string, unknown][] = Object.entries(error.innerErrors as object)
     if (inner.length === 0) return 'no node is up'
+    // In one order, so that the same trouble is the same sentence.
     return inner
+      .toSorted(([one], [other]) => (one < other ? -1 : 1))
       .map(([host, cause]) => `${host}: ${cause instanceof Error ? cause.message : String(cause)}`)
       .join('; ')
   }

@@ -1,3 +1,4 @@
+import { Unavailable } from '../../contract/error.ts'
 import type { Clock } from '../../platform/clock.ts'
 import { table } from '../../ports/wide-column.ts'
 import type { WideColumnStore } from '../../ports/wide-column.ts'
@@ -22,6 +23,7 @@ const scope = 'all'
 /** A process that says nothing for so long has ended, or is cut off and must start anew. */
 export const userTtlSeconds = 90
 const renewEveryMs = 20_000
+const registerAgainMs = 1000
 
 export interface SchemaUser {
   readonly service: string
@@ -55,6 +57,20 @@ export function announceSchemaUse(
       { ttlSeconds: userTtlSeconds },
     )
 
+  /** Nothing may use the schema before it is known to do so. */
+  async function register(): Promise<void> {
+    for (;;) {
+      try {
+        await renew()
+        return
+      } catch (error) {
+        if (!(error instanceof Unavailable)) throw error
+        failed(error)
+        await clock.sleep(registerAgainMs, stopping.signal)
+      }
+    }
+  }
+
   async function keepRenewing(): Promise<void> {
     for (;;) {
       try {
@@ -71,7 +87,7 @@ export function announceSchemaUse(
     begin: () =>
       (begun ??= db
         .open([schemaUsersTable])
-        .then(renew)
+        .then(register)
         .then(() => {
           renewing = keepRenewing()
         })),

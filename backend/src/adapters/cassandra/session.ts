@@ -1,8 +1,9 @@
-import { auth, Client, policies, types } from 'cassandra-driver'
+import { auth, Client, metrics, policies, types } from 'cassandra-driver'
 import type { QueryOptions } from 'cassandra-driver'
 import { Unavailable, UnknownOutcome } from '../../contract/error.ts'
 import { translate, type Attempt } from './failure.ts'
-import { createRetryPolicy } from './retry-policy.ts'
+import { repeatBudget } from './repeat-budget.ts'
+import { createRetryPolicy, createSecondAttemptPolicy } from './retry-policy.ts'
 import type { RawRow, Statement } from './statements.ts'
 
 export interface SessionOptions {
@@ -19,7 +20,7 @@ export interface SessionOptions {
   readonly largestInFlight?: number
   readonly largestInFlightBytes?: number
   /** Called with what was counted: attempts that were repeated, and requests that ran out of time. */
-  readonly counted?: (event: 'retry' | 'timeout' | 'refused') => void
+  readonly counted?: (event: 'retry' | 'second-attempt' | 'timeout' | 'refused') => void
   readonly log?: (level: string, message: string) => void
 }
 
@@ -40,6 +41,9 @@ const { localQuorum, localSerial } = types.consistencies
 const attemptShare = 0.4
 /** An attempt that took so long gets a second one at its side, at another node. */
 const secondAttemptShare = 0.1
+/** Requests that may be sent twice, of all; and at once, after a while in which none had to be. */
+const repeatShare = 0.1
+const repeatBurst = 200
 const administrationTimeoutMs = 30_000
 
 /** Resolves once a node answered. */
@@ -51,7 +55,17 @@ export async function connect(options: SessionOptions): Promise<Session> {
   const counted = options.counted ?? (() => undefined)
   const { credentials, tls } = options
 
+  const budget = repeatBudget({ share: repeatShare, burst: repeatBurst })
+  // The only place where the driver tells of a second attempt.
+  const driverMetrics = Object.assign(new metrics.DefaultMetrics(), {
+    onSpeculativeExecution() {
+      budget.spend()
+      counted('second-attempt')
+    },
+  })
+
   const client = new Client({
+    metrics: driverMetrics,
     contactPoints: [...options.contactPoints],
     localDataCenter: options.localDatacenter,
     ...(credentials && {
@@ -69,11 +83,11 @@ export async function connect(options: SessionOptions): Promise<Session> {
       loadBalancing: new policies.loadBalancing.DefaultLoadBalancingPolicy({
         localDc: options.localDatacenter,
       }),
-      retry: createRetryPolicy(() => counted('retry')),
+      retry: createRetryPolicy(budget, () => counted('retry')),
       reconnection: new policies.reconnection.ExponentialReconnectionPolicy(200, 3000, true),
-      speculativeExecution: new policies.speculativeExecution.ConstantSpeculativeExecutionPolicy(
+      speculativeExecution: createSecondAttemptPolicy(
+        budget,
         Math.ceil(requestTimeoutMs * secondAttemptShare),
-        1,
       ),
       // Plain writes name their timestamp; conditional ones must not have one of ours.
       timestampGeneration: noTimestamps,
@@ -119,6 +133,7 @@ export async function connect(options: SessionOptions): Promise<Session> {
     }
     inFlight += 1
     inFlightBytes += sizeBytes
+    budget.earn()
     const { promise, resolve, reject } = Promise.withResolvers<Result>()
     const timer = setTimeout(() => {
       counted('timeout')
