@@ -100,7 +100,7 @@ async function withstand(
   } catch (error) {
     const file = await keep(entries)
     const output = Object.entries(cluster.processes)
-      .map(([name, { output: said }]) => `${name}: ${said().slice(-1500)}`)
+      .map(([name, server]) => `${name}: ${server.output().slice(-1500)}`)
       .join('\n')
     throw new Error(`${String(error)}\nhistory in ${file}\n${output}`, { cause: error })
   }
