@@ -95,7 +95,8 @@ async function makeCertificates(directory: string, plan: Plan): Promise<void> {
       'basicConstraints=critical,CA:FALSE',
       'keyUsage=critical,digitalSignature',
       'extendedKeyUsage=serverAuth,clientAuth',
-      `subjectAltName=IP:${plan.network}.${String(index)}`,
+      // Members of etcd call one another from 127.0.0.1, and look whether the certificate fits that.
+      `subjectAltName=IP:${plan.network}.${String(index)},IP:127.0.0.1`,
     ])
   }
   await makeCertificate(folder, 'client', 'client', [
