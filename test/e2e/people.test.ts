@@ -27,6 +27,8 @@ const setProperty = ({ client }: Somebody, key: string, body: string) =>
 const readProperty = ({ client }: Somebody, key: string) =>
   client.request('GET', `/properties/${encodeURIComponent(key)}`)
 
+const shown = { timeout: 10_000 }
+
 inBothShapes(({ person }) => {
   it('finds people by their handle, and by the beginning of their name', async () => {
     const word = `zenobia${randomUUID().slice(0, 8)}`
@@ -39,7 +41,8 @@ inBothShapes(({ person }) => {
     expect((await search(alice, bob.handle)).documents[0]).toMatchObject(hit)
     expect((await search(alice, `@${bob.handle}`)).documents[0]).toMatchObject(hit)
     for (const q of [word, word.slice(0, -3), word.toUpperCase(), `${word} muller`]) {
-      expect(await search(alice, q)).toMatchObject({ documents: [hit], found: 1 })
+      // An index may show a change a moment later.
+      await expect.poll(() => search(alice, q), shown).toMatchObject({ documents: [hit], found: 1 })
     }
     expect((await search(bob, word)).documents).toEqual([])
     expect((await search(alice, word, { domain: 'elsewhere.example' })).documents).toEqual([])
@@ -52,7 +55,7 @@ inBothShapes(({ person }) => {
     for (const { client } of others) {
       await client.request('PUT', '/self', { json: { name: word }, expect: 200 })
     }
-    expect((await search(alice, word)).documents).toHaveLength(3)
+    await expect.poll(async () => (await search(alice, word)).documents, shown).toHaveLength(3)
     const few = await search(alice, word, { size: 2 })
     expect(few.documents).toHaveLength(2)
     expect(few.found).toBe(3)
