@@ -22,6 +22,8 @@ import type { Config } from './config.ts'
 /** Opens what a service asks for, once; everything opened is closed together. */
 export interface Stores extends AsyncDisposable {
   wideColumn(): Promise<WideColumnStore>
+  /** The same over a connection of its own; undefined where that gains nothing. */
+  beat(): Promise<WideColumnStore | undefined>
   search(): Promise<UserSearch>
   objects(): Promise<ObjectStore>
   presence(): Promise<PresenceStore>
@@ -67,6 +69,11 @@ export function openStores(
         onFatal: (err) => platform.log.fatal({ err }, 'the store is damaged: restore a backup'),
       })
     }),
+    async beat() {
+      if (config.wideColumn.kind !== 'cassandra') return undefined
+      const { openCassandraBeat } = await import('./cassandra.ts')
+      return opened.use(await openCassandraBeat(config.wideColumn, platform))
+    },
     search: once(async () => openSqliteSearch({ file: await file(`${name}-search.sqlite`) })),
     objects: once(async () =>
       openFilesystem({ root: await file('objects'), nowMs: () => platform.clock.nowMs() }),
