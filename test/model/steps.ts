@@ -73,6 +73,10 @@ function* ownSteps(state: State, { rules, bounds }: Run, i: number): Generator<S
       label: `${name} takes the shard over: epoch ${taken.epoch}, floor ${floor}`,
       next: begin({ ...state, shard: taken }, i),
     }
+    yield {
+      label: `${name}'s takeover lands unheard: epoch ${taken.epoch}, floor ${floor}`,
+      next: { ...state, shard: taken },
+    }
   }
   if (!rules.asRead || !rules.fenceOrder) {
     const sighting = { shard, registration: owner }

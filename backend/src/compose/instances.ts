@@ -11,7 +11,7 @@ export interface Instances {
    */
   addressOf(service: string): string
   /** What became of a call. */
-  report(address: string, isAnswered: boolean): void
+  readonly report: (address: string, isAnswered: boolean) => void
 }
 
 const firstDoubtMs = 500

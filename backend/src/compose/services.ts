@@ -107,10 +107,12 @@ export const starters: Readonly<
   async gundeck(parts) {
     const { config, platform, stores, neighbours, address, overrides, cannonAt, ownerAt } = parts
     const push = await stores.push()
+    const beatDb = await stores.beat()
     return startGundeck({
       config: { ...config.gundeck, instance: config.instance ?? config.gundeck.instance },
       platform,
       db: await stores.wideColumn(),
+      ...(beatDb === undefined ? {} : { beatDb }),
       // A SQLite file belongs to one process.
       isAlone: config.wideColumn.kind === 'sqlite',
       address,

@@ -23,6 +23,8 @@ import type { Config } from './config.ts'
 /** Opens what a service asks for, once; everything opened is closed together. */
 export interface Stores extends AsyncDisposable {
   wideColumn(): Promise<WideColumnStore>
+  /** The same over a connection of its own; undefined where that gains nothing. */
+  beat(): Promise<WideColumnStore | undefined>
   search(): Promise<UserSearch>
   objects(): Promise<ObjectStore>
   presence(): Promise<PresenceStore>
@@ -71,6 +73,11 @@ export function openStores(
         onFatal: (err) => platform.log.fatal({ err }, 'the store is damaged: restore a backup'),
       })
     }),
+    async beat() {
+      if (config.wideColumn.kind !== 'cassandra') return undefined
+      const { openCassandraBeat } = await import('./cassandra.ts')
+      return opened.use(await openCassandraBeat(config.wideColumn, platform))
+    },
     search: once(async () => {
       if (config.search.kind === 'opensearch') {
         const { openOpenSearch } = await import('../adapters/opensearch/user-search.ts')

@@ -80,6 +80,7 @@ export async function startGundeck(deps: GundeckDeps): Promise<Service> {
     idKeysTable,
     pushTokensTable,
   ])
+  await deps.beatDb?.open([ringTable])
   const stopping = new AbortController()
   const { signal } = stopping
 

@@ -243,7 +243,7 @@ export class Inbox {
         this.#failWaiting({ kind: 'not-owner' })
         return
       }
-      await this.prepare()
+      if (this.#inherited === undefined) await this.#load()
       await this.#answerRepeats(tenure)
       batch = await this.#place()
       await this.#deps.hooks?.at?.('given-ids', this.user)
