@@ -38,7 +38,8 @@ export interface LoadSettings {
   readonly up?: 'channel' | 'send'
 }
 
-export type Direction = 'up' | 'down'
+/** direct: from the clients' socket to the peers' socket, past the server. */
+export type Direction = 'up' | 'down' | 'direct'
 
 export interface RunSettings {
   readonly direction: Direction
@@ -90,10 +91,10 @@ interface Pending {
 }
 
 export interface Load extends Disposable {
-  /** Allocates for every client and binds channel 0x4000 to its peer. */
-  open(): Promise<void>
-  /** Allocates and nothing else; seconds and replies other than a success. */
+  /** Allocates for every client; how long it took, and how many got none. */
   allocate(): Promise<{ seconds: number; allocated: number; refused: number }>
+  /** Binds channel 0x4000 of every client to its peer, or renews that. */
+  bind(): Promise<void>
   /** Ends all allocations. */
   release(): Promise<void>
   run(settings: RunSettings): Promise<RunResult>
@@ -109,6 +110,8 @@ export function openLoad(settings: LoadSettings): Load {
   const headroom = settings.up === 'send' ? 36 : 4
   const clientSocket = openPacketSocket({ slots: settings.clients + controlSlots })
   const peerSocket = openPacketSocket({ slots: settings.clients })
+  const directSocket = openPacketSocket({ slots: settings.clients })
+  const direct = { address: addressNumber('127.20.0.1'), port: peerSocket.port }
   let floodSocket: { socket: PacketSocket; kind: FloodKind } | undefined
   const clients: Client[] = Array.from({ length: settings.clients }, (_, index) => ({
     index,
@@ -258,6 +261,7 @@ export function openLoad(settings: LoadSettings): Load {
   }
 
   async function bindChannel(client: Client): Promise<void> {
+    if (client.relayed === undefined) return
     const answer = await askSigned(client, methods.channelBind, [
       channelNumber(0x4000),
       { type: attributes.xorPeerAddress, value: Buffer.alloc(0) },
@@ -286,12 +290,13 @@ export function openLoad(settings: LoadSettings): Load {
           : channelData(0x4000, payload)
       clientSocket.put(client.index, up, to, client.address)
       peerSocket.put(client.index, payload, client.relayed, client.peer)
+      directSocket.put(client.index, payload, direct, client.address)
     }
   }
 
   /** Sends `count` packets, round robin over the clients, stamped with the time. */
   function sender(direction: Direction): (count: number) => number {
-    const socket = direction === 'up' ? clientSocket : peerSocket
+    const socket = { up: clientSocket, down: peerSocket, direct: directSocket }[direction]
     const stampAt = direction === 'up' ? headroom : 0
     let next = 0
     return (count) => {
@@ -307,10 +312,9 @@ export function openLoad(settings: LoadSettings): Load {
   }
 
   async function run(wanted: RunSettings): Promise<RunResult> {
-    await forEachClient(bindChannel)
     const { direction, rate } = wanted
-    const from = direction === 'up' ? peerSocket : clientSocket
-    const stampAt = direction === 'up' ? 0 : 4
+    const from = direction === 'down' ? clientSocket : peerSocket
+    const stampAt = direction === 'down' ? 4 : 0
     const wholeBytes = payloadBytes + stampAt
     while (from.receive() > 0);
     const missedBefore = missedBy(from.port)
@@ -402,16 +406,6 @@ export function openLoad(settings: LoadSettings): Load {
   }
 
   return {
-    async open() {
-      await forEachClient(async (client) => {
-        const answer = await allocateFor(client)
-        if (answer.class !== 'success') {
-          throw new Error(`Allocate was answered ${String(errorCodeOf(answer))}`)
-        }
-        await bindChannel(client)
-      })
-      prepareSlots()
-    },
     async allocate() {
       const startMs = performance.now()
       let allocated = 0
@@ -419,8 +413,10 @@ export function openLoad(settings: LoadSettings): Load {
         if ((await allocateFor(client)).class === 'success') allocated += 1
       })
       const seconds = (performance.now() - startMs) / 1000
+      prepareSlots()
       return { seconds, allocated, refused: clients.length - allocated }
     },
+    bind: () => forEachClient(bindChannel),
     async release() {
       await forEachClient(async (client) => {
         if (client.relayed === undefined) return
@@ -432,6 +428,7 @@ export function openLoad(settings: LoadSettings): Load {
     [Symbol.dispose]() {
       clientSocket[Symbol.dispose]()
       peerSocket[Symbol.dispose]()
+      directSocket[Symbol.dispose]()
       floodSocket?.socket[Symbol.dispose]()
     },
   }
