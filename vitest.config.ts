@@ -13,7 +13,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'parts',
-          include: ['backend/src/**/*.test.ts', 'test/**/*.test.ts'],
+          include: ['backend/src/**/*.test.ts', 'turn/src/**/*.test.ts', 'test/**/*.test.ts'],
           exclude: [...excluded, 'test/e2e/**'],
         },
       },

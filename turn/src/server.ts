@@ -1,0 +1,332 @@
+import {
+  findChannel,
+  findChannelTo,
+  findPermission,
+  relayOf,
+  revoke,
+  type Allocation,
+  type ClientPath,
+  type Relay,
+} from './allocation/allocation.ts'
+import { countOne, type Counters, type DropReason } from './counters.ts'
+import { allocate } from './handlers/allocate.ts'
+import type { Authenticator, Integrity } from './handlers/authentication.ts'
+import { channelBind } from './handlers/channel-bind.ts'
+import { createPermission } from './handlers/create-permission.ts'
+import { endAllocation } from './handlers/ending.ts'
+import { refresh } from './handlers/refresh.ts'
+import type { RefusalLimit } from './handlers/refusal-limit.ts'
+import { refuse, refuseUnknown, succeed, type Reply } from './handlers/reply.ts'
+import type { EndReason, RelayState, Request } from './handlers/request.ts'
+import type { Network } from './policy/network.ts'
+import type { PeerPolicy } from './policy/peer-policy.ts'
+import * as attributes from './wire/attributes.ts'
+import { find, unknownTypes, written } from './wire/attributes.ts'
+import {
+  channelHeaderBytes,
+  channelPayloadBytes,
+  kindOf,
+  writeChannelHeader,
+} from './wire/channel-data.ts'
+import { dataHeaderBytes, dataHeaders } from './wire/data-indication.ts'
+import { isSameIp, type Ip } from './wire/ip.ts'
+import { MalformedMessage } from './wire/malformed-message.ts'
+import {
+  decodeMessage,
+  hasStunHeader,
+  methods,
+  uint16,
+  type ReceivedMessage,
+} from './wire/message.ts'
+import { isFingerprintRight, sealMessage } from './wire/protection.ts'
+
+/** What an I/O layer hands its packets to. Nothing here knows sockets. */
+export interface RelayServer {
+  readonly state: RelayState
+  readonly counters: Counters
+  /** Anything that came from a client in one datagram, or as one frame of a stream. */
+  receive(bytes: Uint8Array, path: ClientPath): void
+  /** The same for what is known to begin like STUN. */
+  receiveMessage(bytes: Uint8Array, path: ClientPath): void
+  /** A datagram that came to a relay; the address as words, see `Ip`. */
+  receiveFromPeer(allocation: Allocation, payload: Uint8Array, from: Ip, port: number): void
+  drop(reason: DropReason): void
+  /** Runs what is due; to be called about once a second. */
+  tick(): void
+  /** The client's stream is gone. */
+  lose(path: ClientPath): void
+  /** Takes back permissions that the new policy refuses. */
+  changePolicy(policy: PeerPolicy): void
+  endAll(reason: EndReason): void
+}
+
+export interface ServerDeps {
+  readonly state: RelayState
+  readonly counters: Counters
+  /** Replaced on reload. */
+  readonly current: {
+    authenticator: Authenticator
+    refusals: RefusalLimit
+    unlimitedRefusals: readonly Network[]
+  }
+  readonly secureStun: boolean
+}
+
+const methodNames = new Map<number, string>([
+  [methods.binding, 'binding'],
+  [methods.allocate, 'allocate'],
+  [methods.refresh, 'refresh'],
+  [methods.send, 'send'],
+  [methods.data, 'data'],
+  [methods.createPermission, 'create-permission'],
+  [methods.channelBind, 'channel-bind'],
+])
+
+const handlers = new Map<number, (request: Request, state: RelayState) => Reply>([
+  [methods.allocate, allocate],
+  [methods.refresh, refresh],
+  [methods.createPermission, createPermission],
+  [methods.channelBind, channelBind],
+])
+
+/** Codes that anybody can provoke without a password, so they are limited over UDP. */
+const limitedCodes = new Set([400, 401, 438])
+
+export function relayServer(deps: ServerDeps): RelayServer {
+  const { state, counters, current } = deps
+  const { allocations, clock } = state
+  const headers = dataHeaders()
+  const channelHeader = new Uint8Array(channelHeaderBytes)
+
+  function drop(reason: DropReason): void {
+    counters.drops[reason] += 1
+  }
+
+  function receive(bytes: Uint8Array, path: ClientPath): void {
+    const kind = bytes.length < 4 ? 'other' : kindOf(bytes[0] ?? 0xff)
+    if (kind === 'stun') receiveMessage(bytes, path)
+    else if (kind === 'channel-data') receiveChannelData(bytes, path)
+    else {
+      countReceived(bytes)
+      drop('not-turn')
+    }
+  }
+
+  function countReceived(bytes: Uint8Array): void {
+    counters.packetsFromClients += 1
+    counters.bytesFromClients += bytes.length
+  }
+
+  function receiveMessage(bytes: Uint8Array, path: ClientPath): void {
+    countReceived(bytes)
+    if (!hasStunHeader(bytes)) return drop('not-turn')
+    let message: ReceivedMessage
+    try {
+      message = decodeMessage(bytes)
+    } catch (error) {
+      if (!(error instanceof MalformedMessage)) throw error
+      return drop('malformed')
+    }
+    if (!isFingerprintRight(message)) return drop('fingerprint')
+    if (message.class === 'request') answer(message, path)
+    else if (message.class === 'indication' && message.method === methods.send) {
+      receiveSend(message, path)
+    } else if (message.class !== 'indication' || message.method !== methods.binding) {
+      // A Binding indication keeps a way through NAT open and asks for nothing.
+      drop('wrong-class')
+    }
+  }
+
+  function answer(message: ReceivedMessage, path: ClientPath): void {
+    const isBinding = message.method === methods.binding
+    if (isBinding && !deps.secureStun) return reply(message, path, bind(message, path))
+    const allocation = allocations.findBy(path.listener, path.client)
+    try {
+      const checked = current.authenticator.check(message, path.client, allocation)
+      if (checked.kind === 'refused') return reply(message, path, checked.reply, checked.seal)
+      const seal = { key: checked.owner.key, hash: checked.integrity }
+      const { owner, isFederated } = checked
+      const request = { message, path, owner, isFederated, allocation }
+      reply(message, path, isBinding ? bind(message, path) : handle(request), seal)
+    } catch (error) {
+      if (!(error instanceof MalformedMessage)) throw error
+      drop('malformed')
+    }
+  }
+
+  function handle(request: Request): Reply {
+    const { message } = request
+    const handler = handlers.get(message.method)
+    if (handler === undefined) return refuse(400)
+    const unknown = unknownTypes(message)
+    if (unknown.length > 0) return refuseUnknown(unknown)
+    try {
+      return handler(request, state)
+    } catch (error) {
+      if (!(error instanceof MalformedMessage)) throw error
+      return refuse(400)
+    }
+  }
+
+  function bind(message: ReceivedMessage, path: ClientPath): Reply {
+    const unknown = unknownTypes(message)
+    if (unknown.length > 0) return refuseUnknown(unknown)
+    return succeed(written(attributes.xorMappedAddress, path.client))
+  }
+
+  function reply(
+    message: ReceivedMessage,
+    path: ClientPath,
+    reply: Reply,
+    seal?: { readonly key: Uint8Array; readonly hash: Integrity },
+  ): void {
+    const method = methodNames.get(message.method) ?? 'unknown'
+    if (reply.kind === 'silence') return
+    const code = reply.kind === 'error' ? reply.code : 0
+    if (seal === undefined && path.transport === 'UDP' && limitedCodes.has(code)) {
+      const { ip } = path.client
+      const isUnlimited = current.unlimitedRefusals.some((network) => network.contains(ip))
+      if (!isUnlimited && !current.refusals.take(ip, clock.monotonicSeconds())) {
+        return drop('refusal-limit')
+      }
+    }
+    countOne(counters.requests, `${method} ${String(code)}`)
+    const { transactionId } = message
+    const bytes = sealMessage(
+      {
+        class: reply.kind,
+        method: message.method,
+        transactionId,
+        attributes: reply.attributes.map((write) => write(transactionId)),
+      },
+      { ...seal, hasFingerprint: message.fingerprintAt !== undefined },
+    )
+    counters.packetsToClients += 1
+    counters.bytesToClients += bytes.length
+    path.send(bytes)
+  }
+
+  /** Send (RFC 8656 §11.2): relays, or drops without a word. */
+  function receiveSend(message: ReceivedMessage, path: ClientPath): void {
+    const allocation = allocations.findBy(path.listener, path.client)
+    if (allocation === undefined) return drop('no-allocation')
+    try {
+      if (unknownTypes(message).length > 0) return drop('unknown-attribute')
+      const peer = find(message, attributes.xorPeerAddress)
+      const payload = find(message, attributes.data)
+      if (peer === undefined || payload === undefined) return drop('malformed')
+      const { family, a, b, c, d } = peer.ip
+      const nowSeconds = clock.monotonicSeconds()
+      const permission = findPermission(allocation, family, a, b, c, d, nowSeconds)
+      const relay = relayOf(allocation, family)
+      if (permission === undefined || relay === undefined) return drop('no-permission')
+      if (permission.isOwn && !state.policy.isRelayPort(peer.port)) return drop('policy')
+      const isUnfragmented = find(message, attributes.dontFragment) === true
+      if (isUnfragmented && !state.sockets.canForbidFragments) return drop('unknown-attribute')
+      sendUp(allocation, relay, payload, permission.target, peer.port, isUnfragmented)
+    } catch (error) {
+      if (!(error instanceof MalformedMessage)) throw error
+      drop('malformed')
+    }
+  }
+
+  function receiveChannelData(bytes: Uint8Array, path: ClientPath): void {
+    countReceived(bytes)
+    const payloadBytes = channelPayloadBytes(bytes, 0, bytes.length)
+    if (payloadBytes < 0) return drop('malformed')
+    const allocation = allocations.findBy(path.listener, path.client)
+    if (allocation === undefined) return drop('no-allocation')
+    const channel = findChannel(allocation, uint16(bytes, 0), clock.monotonicSeconds())
+    if (channel === undefined) return drop('no-channel')
+    const relay = relayOf(allocation, channel.peer.ip.family)
+    if (relay === undefined) return drop('no-channel')
+    const payload = bytes.subarray(channelHeaderBytes, channelHeaderBytes + payloadBytes)
+    sendUp(allocation, relay, payload, channel.target.ip, channel.target.port, false)
+  }
+
+  function sendUp(
+    allocation: Allocation,
+    relay: Relay,
+    payload: Uint8Array,
+    ip: Ip,
+    port: number,
+    isUnfragmented: boolean,
+  ): void {
+    if (!allocation.up.take(payload.length, clock.monotonicMs())) return drop('bandwidth')
+    allocation.traffic.packetsUp += 1
+    allocation.traffic.bytesUp += payload.length
+    counters.packetsToPeers += 1
+    counters.bytesToPeers += payload.length
+    relay.socket.send(payload, { ip, port }, isUnfragmented)
+  }
+
+  function receiveFromPeer(
+    allocation: Allocation,
+    payload: Uint8Array,
+    source: Ip,
+    port: number,
+  ): void {
+    counters.packetsFromPeers += 1
+    counters.bytesFromPeers += payload.length
+    if (allocation.isEnded) return drop('no-allocation')
+    // A relay of this host sends from its local address; clients know it by the other.
+    const from = state.addresses.find(({ local }) => isSameIp(local, source))?.advertised ?? source
+    const { family, a, b, c, d } = from
+    const nowSeconds = clock.monotonicSeconds()
+    const channel = findChannelTo(allocation, family, a, b, c, d, port, nowSeconds)
+    if (channel === undefined) {
+      const permission = findPermission(allocation, family, a, b, c, d, nowSeconds)
+      if (permission === undefined) return drop('no-permission')
+      if (permission.isOwn && !state.policy.isRelayPort(port)) return drop('policy')
+    }
+    if (!allocation.down.take(payload.length, clock.monotonicMs())) return drop('bandwidth')
+    allocation.traffic.packetsDown += 1
+    allocation.traffic.bytesDown += payload.length
+    counters.packetsToClients += 1
+    if (channel !== undefined) {
+      counters.bytesToClients += channelHeaderBytes + payload.length
+      writeChannelHeader(channelHeader, 0, channel.number, payload.length)
+      const padding = allocation.path.transport === 'UDP' ? 0 : -payload.length & 3
+      allocation.path.relay(channelHeader, payload, padding)
+      return
+    }
+    if (payload.length > 0xffff - 64) return drop('too-long')
+    const header = new Uint8Array(dataHeaderBytes(family))
+    headers.write(header, 0, family, a, b, c, d, port, payload.length)
+    counters.bytesToClients += header.length + payload.length
+    allocation.path.relay(header, payload, -payload.length & 3)
+  }
+
+  return {
+    state,
+    counters,
+    receive,
+    receiveMessage,
+    receiveFromPeer,
+    drop,
+    tick() {
+      state.wheel.tick(clock.monotonicSeconds())
+    },
+    lose(path) {
+      const allocation = allocations.findBy(path.listener, path.client)
+      if (allocation?.path === path) endAllocation(allocation, state, 'client gone')
+    },
+    changePolicy(policy) {
+      state.policy = policy
+      for (const allocation of allocations.values()) {
+        revoke(allocation, (peer) => {
+          const verdict = 'ip' in peer ? policy.judgeEndpoint(peer) : policy.judge(peer)
+          if (!verdict.isAllowed) {
+            const ip = 'ip' in peer ? peer.ip : peer
+            state.events.refusedPeer(allocation.path, allocation.owner, ip, verdict)
+          }
+          return verdict.isAllowed
+        })
+      }
+    },
+    endAll(reason) {
+      for (const allocation of Array.from(allocations.values()))
+        endAllocation(allocation, state, reason)
+    },
+  }
+}
