@@ -16,21 +16,31 @@ export interface Generator extends AsyncDisposable {
   open(name: string, settings: LoadSettings): Promise<RemoteLoad>
 }
 
-export function startGenerator({ core }: { readonly core?: number } = {}): Generator {
+/** @param nice as of `nice`, below 0 for root alone. */
+export function startGenerator({
+  core,
+  nice,
+}: {
+  readonly core?: number
+  readonly nice?: number
+} = {}): Generator {
   const child = fork(join(import.meta.dirname, 'generator.ts'), {
     execArgv: ['--disable-warning=ExperimentalWarning'],
   })
-  if (core !== undefined) {
-    execFileSync('taskset', ['-a', '-c', '-p', String(core), String(child.pid)])
-  }
+  const pid = String(child.pid)
+  if (core !== undefined) execFileSync('taskset', ['-a', '-c', '-p', String(core), pid])
+  if (nice !== undefined) execFileSync('renice', ['-n', String(nice), '-p', pid])
+  let answer: ((reply: Reply) => void) | undefined
   let last: Promise<unknown> = Promise.resolve()
+  child.on('message', (reply: Reply) => answer?.(reply))
+  child.on('exit', (code) => answer?.({ error: `the generator ended with ${String(code)}` }))
 
   async function give(order: Order): Promise<unknown> {
-    child.send(order)
-    const ended = once(child, 'exit').then(([code]) => {
-      throw new Error(`the generator ended with ${String(code)}`)
+    if (child.exitCode !== null) throw new Error('the generator has ended')
+    const reply = await new Promise<Reply>((resolve) => {
+      answer = resolve
+      child.send(order)
     })
-    const [reply] = (await Promise.race([once(child, 'message'), ended])) as [Reply]
     if ('error' in reply) throw new Error(`${order.act} on ${order.load}: ${reply.error}`)
     return reply.result
   }
@@ -55,9 +65,8 @@ export function startGenerator({ core }: { readonly core?: number } = {}): Gener
       }
     },
     async [Symbol.asyncDispose]() {
-      child.removeAllListeners('exit')
-      child.kill('SIGKILL')
-      if (child.exitCode === null) await once(child, 'close')
+      const ended = once(child, 'close')
+      if (child.kill('SIGKILL')) await ended
     },
   }
 }

@@ -83,6 +83,7 @@ export async function startRelay(settings: RelaySettings = {}): Promise<Relay> {
   const child = startChild(
     [
       process.execPath,
+      '--disable-sigusr1',
       '--disable-warning=ExperimentalWarning',
       ...(settings.nodeOptions ?? []),
       entry,

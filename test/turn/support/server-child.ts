@@ -15,16 +15,21 @@ export interface ServerChild extends AsyncDisposable {
 export interface ChildSettings {
   /** Pins the whole tree to one core. */
   readonly core?: number
+  /** As of `nice`; below 0 for root alone. */
+  readonly nice?: number
   readonly env?: Readonly<Record<string, string>>
   readonly cwd?: string
 }
 
 export function startChild(
   command: readonly string[],
-  { core, env, cwd }: ChildSettings = {},
+  { core, nice, env, cwd }: ChildSettings = {},
 ): ServerChild {
-  const pinned = core === undefined ? command : ['taskset', '-c', String(core), ...command]
-  const [file = '', ...args] = pinned
+  const [file = '', ...args] = [
+    ...(nice === undefined ? [] : ['nice', '-n', String(nice)]),
+    ...(core === undefined ? [] : ['taskset', '-c', String(core)]),
+    ...command,
+  ]
   const child: ChildProcess = spawn(file, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
