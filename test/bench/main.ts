@@ -1,4 +1,4 @@
-/** `npm run bench -- send|sockets|deliver|start [--quick]`: one JSON line per figure on stdout. */
+/** `npm run bench -- send|sockets|deliver|start|turn [--quick]`: one JSON line per figure on stdout. */
 import { parseArgs } from 'node:util'
 import { startServerProcess } from '../support/server-process.ts'
 import { startSplitProcesses } from '../support/split-processes.ts'
@@ -7,6 +7,7 @@ import { talk } from './figure.ts'
 import { benchSend } from './send.ts'
 import { benchSockets } from './sockets.ts'
 import { benchStart } from './start.ts'
+import { benchTurn } from './turn/bench.ts'
 
 const usage = `Usage: npm run bench -- NAME [--quick] [--shape embedded|split]
 
@@ -14,11 +15,17 @@ const usage = `Usage: npm run bench -- NAME [--quick] [--shape embedded|split]
   sockets   memory and CPU of an idle socket, at 15 000
   deliver   deliveries to live sockets while sends saturate
   start     time until ready, and memory
+  turn      the relay beside Debian's coturn and node-turn, in turns on one core; --part picks of
+            throughput, latency, memory, flood (repeatable)
 `
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { quick: { type: 'boolean', default: false }, shape: { type: 'string' } },
+  options: {
+    quick: { type: 'boolean', default: false },
+    shape: { type: 'string' },
+    part: { type: 'string', multiple: true, default: [] },
+  },
 })
 const [name] = positionals
 const seconds = values.quick ? 3 : 10
@@ -59,6 +66,9 @@ switch (name) {
   }
   case 'start':
     await benchStart()
+    break
+  case 'turn':
+    await benchTurn({ isQuick: values.quick, parts: values.part })
     break
   case undefined:
   default:
