@@ -1,4 +1,4 @@
-import { createSecretKey } from 'node:crypto'
+import { createHash, createSecretKey } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
@@ -30,6 +30,19 @@ describe('the credentials of Wire', () => {
   it('name a user by letters that tell nothing and stay the same', () => {
     expect(wireUserName('00000000-0000-4000-8000-000000000001')).toBe('ovsiylvaujchdoysewrackcynzi')
     expect(() => wireUserName('alice')).toThrow(RangeError)
+  })
+
+  it('write 128 bits of a hash in letters, with the first byte as the lowest', () => {
+    fc.assert(
+      fc.property(fc.uuid(), (user) => {
+        const id = Buffer.from(user.replaceAll('-', ''), 'hex')
+        const hash = createHash('sha256').update(id).digest()
+        let value = 0n
+        for (let at = 15; at >= 0; at -= 1) value = value * 256n + BigInt(hash[at] ?? 0)
+        const letters = [...wireUserName(user)].map((letter) => letter.charCodeAt(0) - 0x61)
+        expect(letters.reduce((sum, digit) => sum * 26n + BigInt(digit), 0n)).toBe(value)
+      }),
+    )
   })
 
   it('are read as they were issued', () => {

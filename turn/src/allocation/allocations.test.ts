@@ -55,7 +55,9 @@ describe('ports', () => {
   it('are each given once, at random, and rest when they are free again', () => {
     const own = ports(range, wholeRange)
     const taken = Array.from({ length: 10 }, () => own.pick(0, any, (port) => port) ?? 0)
-    expect(taken.toSorted()).toEqual(Array.from({ length: 10 }, (_, at) => 40_000 + at))
+    expect(taken.toSorted((a, b) => a - b)).toEqual(
+      Array.from({ length: 10 }, (_, at) => 40_000 + at),
+    )
     expect(own.pick(0, any, (port) => port)).toBeUndefined()
     own.free(40_003, 10)
     expect(own.pick(129, any, (port) => port)).toBeUndefined()

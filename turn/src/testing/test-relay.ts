@@ -139,12 +139,13 @@ export function testRelay(
     key,
   })
   const key = more.key ?? randomBytes(32)
-  const { server, reload } = assembleServer(settingsOf(config, more.secrets), {
+  const assembled = assembleServer(settingsOf(config, more.secrets), {
     share: more.share ?? { index: 0, count: 1 },
     sockets,
     clock,
     log: { info: log, warn: log, error: log },
   })
+  const { server } = assembled
   let nextPort = 20_000
 
   function client(options: ClientOptions = {}): TestClient {
@@ -220,7 +221,7 @@ export function testRelay(
     foreign,
     sent,
     client,
-    reload: (config, secrets) => reload(settingsOf(config, secrets)),
+    reload: (config, secrets) => assembled.reload(settingsOf(config, secrets)),
     fromPeer(allocation, from, payload) {
       const { ip, port } = endpointOf(from)
       const bytes = typeof payload === 'string' ? Buffer.from(payload, 'latin1') : payload

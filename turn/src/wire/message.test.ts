@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import * as attributes from './attributes.ts'
-import { find, findAll, unknownTypes, written, type Attribute, type Written } from './attributes.ts'
+import { find, findAll, unknownTypes, written, type Attribute } from './attributes.ts'
 import { ipv4, ipv6, type Endpoint } from './ip.ts'
 import { MalformedMessage } from './malformed-message.ts'
 import {
@@ -101,7 +101,7 @@ describe('a message', () => {
             method,
             transactionId,
             attributes: cases.map(({ attribute, value }) =>
-              (written(attribute, value as never) as Written)(transactionId),
+              written(attribute, value as never)(transactionId),
             ),
           }
           const decoded = decodeMessage(sealMessage(message, { key, hasFingerprint }))
