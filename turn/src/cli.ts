@@ -7,7 +7,7 @@ import {
   type ControlCommand,
 } from './process/control.ts'
 import { serveOperator } from './process/operator-server.ts'
-import { startRelay } from './process/supervisor.ts'
+import { startRelay, type Relay } from './process/supervisor.ts'
 import { describeSettings } from './settings-text.ts'
 
 /** Runs a command; returns the exit code: 0 done, 1 failed, 2 wrong usage or configuration. */
@@ -65,30 +65,44 @@ async function sendCommand(name: string, path: string): Promise<number> {
 
 /** Runs until SIGTERM, Ctrl-C or the end of a drain. */
 async function serve(path: string): Promise<void> {
-  await using relay = await startRelay(path)
-  const { log, config } = relay
-  await using stack = new AsyncDisposableStack()
-  if (config.metrics !== 'off') {
-    const operator = stack.use(await serveOperator(config.metrics, relay))
-    log.info({ address: config.metrics.address, port: operator.port }, 'serving figures')
-  }
-  if (config.controlSocket !== undefined) stack.use(await serveControl(config.controlSocket, relay))
-
+  // Before anything else, for Node answers SIGUSR1 with its debugger while nobody listens.
   const stop = Promise.withResolvers<void>()
+  let running: Relay | undefined
+  let isDrainAsked = false
   const handlers = {
     SIGTERM: () => stop.resolve(),
     SIGINT: () => stop.resolve(),
-    SIGUSR1: () => relay.drain(),
-    SIGHUP: () => {
-      relay.reload().catch((error: unknown) => {
+    SIGUSR1() {
+      isDrainAsked = true
+      running?.drain()
+    },
+    SIGHUP() {
+      running?.reload().catch((error: unknown) => {
         const reason = error instanceof Error ? error.message : String(error)
-        log.error({ reason }, 'nothing was reloaded')
+        running?.log.error({ reason }, 'nothing was reloaded')
       })
     },
   } as const
   for (const [signal, handler] of Object.entries(handlers)) process.on(signal, handler)
-  log.info({ processes: relay.processes() }, 'ready')
-  await Promise.race([stop.promise, relay.ended])
-  log.info({}, 'stopping')
-  for (const [signal, handler] of Object.entries(handlers)) process.off(signal, handler)
+
+  try {
+    await using relay = await startRelay(path)
+    const { log, config } = relay
+    await using stack = new AsyncDisposableStack()
+    if (config.metrics !== 'off') {
+      const operator = stack.use(await serveOperator(config.metrics, relay))
+      log.info({ address: config.metrics.address, port: operator.port }, 'serving figures')
+    }
+    if (config.controlSocket !== undefined) {
+      stack.use(await serveControl(config.controlSocket, relay))
+    }
+    running = relay
+    log.info({ processes: relay.processes() }, 'ready')
+    if (isDrainAsked) relay.drain()
+    await Promise.race([stop.promise, relay.ended])
+    log.info({}, 'stopping')
+  } finally {
+    running = undefined
+    for (const [signal, handler] of Object.entries(handlers)) process.off(signal, handler)
+  }
 }

@@ -79,11 +79,10 @@ export async function startRelay(settings: RelaySettings = {}): Promise<Relay> {
     ...settings.config,
   }
   await writeFile(configFile, stringify(config))
-  const entry = join(root, 'turn/src/main.ts')
+  const entry = join(root, 'turn/src/main.mjs')
   const child = startChild(
     [
       process.execPath,
-      '--disable-sigusr1',
       '--disable-warning=ExperimentalWarning',
       ...(settings.nodeOptions ?? []),
       entry,

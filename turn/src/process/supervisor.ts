@@ -47,7 +47,7 @@ interface Place {
   quickEnds: number
 }
 
-const workerFile = fileURLToPath(new URL('worker.ts', import.meta.url))
+const workerFile = fileURLToPath(new URL('worker.mjs', import.meta.url))
 /** Descriptors of a child: 0 to 2, the channel, then what is handed down. */
 const firstHandedFd = 4
 const listenerBufferBytes = 4 * 1024 * 1024
