@@ -1,14 +1,18 @@
 import { Command, CommanderError } from 'commander'
-import { ConfigError, readConfig } from './config.ts'
+import { ConfigError, readConfig, resolveAddresses } from './config.ts'
 import {
   controlCommands,
   sendControl,
   serveControl,
   type ControlCommand,
 } from './process/control.ts'
+import { waitForBinding } from './process/ready.ts'
 import { serveOperator } from './process/operator-server.ts'
 import { startRelay, type Relay } from './process/supervisor.ts'
 import { describeSettings } from './settings-text.ts'
+
+/** How long `ready` waits. */
+const readyMs = 30_000
 
 /** Runs a command; returns the exit code: 0 done, 1 failed, 2 wrong usage or configuration. */
 export async function run(args: readonly string[]): Promise<number> {
@@ -19,7 +23,10 @@ export async function run(args: readonly string[]): Promise<number> {
     .option('--config <file>', 'YAML file; turn/turn.example.yaml shows how')
     .option('--check', 'only say whether the file is right')
     .option('--settings', 'list every setting with its default')
-    .argument('[command]', `to a relay that runs: ${controlCommands.join(', ')}`)
+    .argument(
+      '[command]',
+      `ready (waits until the relay answers), or to one that runs: ${controlCommands.join(', ')}`,
+    )
     .exitOverride()
   try {
     program.parse([...args], { from: 'user' })
@@ -38,6 +45,7 @@ export async function run(args: readonly string[]): Promise<number> {
       process.stdout.write(`${options.config} is right\n`)
       return 0
     }
+    if (command === 'ready') return await waitUntilReady(options.config)
     if (command !== undefined) return await sendCommand(command, options.config)
     await serve(options.config)
     return 0
@@ -48,10 +56,23 @@ export async function run(args: readonly string[]): Promise<number> {
   }
 }
 
+/** For whatever starts the relay and must know when it serves. */
+async function waitUntilReady(path: string): Promise<number> {
+  const config = await readConfig(path)
+  const { udpPort } = config.listen
+  const [address] = resolveAddresses(config, path).listen
+  if (udpPort === 'off' || udpPort === 0 || address === undefined) {
+    throw new ConfigError(path, ['listen.udpPort: must be a number to be asked'])
+  }
+  if (await waitForBinding({ address, port: udpPort }, readyMs)) return 0
+  process.stderr.write(`nothing answers at ${address}, UDP port ${String(udpPort)}\n`)
+  return 1
+}
+
 async function sendCommand(name: string, path: string): Promise<number> {
   const command: ControlCommand | undefined = controlCommands.find((known) => known === name)
   if (command === undefined) {
-    process.stderr.write(`"${name}" is none of the commands ${controlCommands.join(', ')}\n`)
+    process.stderr.write(`"${name}" is none of the commands ready, ${controlCommands.join(', ')}\n`)
     return 2
   }
   const { controlSocket } = await readConfig(path)

@@ -20,6 +20,7 @@ import { formatEndpoint } from '../wire/ip.ts'
 import { decodeMessage, methods } from '../wire/message.ts'
 import { serveControl, sendControl } from './control.ts'
 import { allocationsOf, renderMetrics, sumOf } from './metrics.ts'
+import { waitForBinding } from './ready.ts'
 import { serveOperator } from './operator-server.ts'
 import { startRelay, type Relay } from './supervisor.ts'
 
@@ -50,7 +51,12 @@ interface Started extends AsyncDisposable {
 async function write(file: string, more: Record<string, unknown> = {}): Promise<void> {
   const { listen, ...rest } = more
   const config = {
-    listen: { addresses: ['127.0.0.1'], udpPort: 0, tcpPort: 'off', ...(listen ?? {}) },
+    listen: {
+      addresses: ['127.0.0.1'],
+      udpPort: 0,
+      tcpPort: 'off',
+      ...(listen as object | undefined),
+    },
     relay: { ports: { from: 32_768, to: 60_999, restSeconds: 0 } },
     credentials: { wire: { secretFiles: [secretFile] } },
     peers: { loopbackForTests: true },
@@ -400,6 +406,14 @@ describe.runIf(hasMmsg)('a process that dies', () => {
     expect(codeOf(await again.ask(methods.allocate, udp))).toBe(0)
     for (const client of clients) await client[Symbol.asyncDispose]()
   })
+})
+
+it('an answered Binding says that a relay serves, silence that none does', async () => {
+  await using started = await start()
+  const [at] = started.relay.listeners
+  if (at === undefined) throw new Error('nothing listens')
+  expect(await waitForBinding(at, 60_000)).toBe(true)
+  expect(await waitForBinding({ address: '127.0.0.3', port: at.port }, 300)).toBe(false)
 })
 
 describe('the command', () => {
