@@ -1,22 +1,45 @@
 import { Command, CommanderError } from 'commander'
-import { assembleServer } from './assemble.ts'
-import { systemClock } from './clock.ts'
-import { ConfigError, readConfig, resolveAddresses } from './config.ts'
-import { dgramRelays, listenDgram, type DgramListener } from './io/dgram.ts'
-import { createLogger } from './log.ts'
-import { readNonceKey, readSecrets } from './secrets.ts'
-import type { RelayServer } from './server.ts'
-import { formatIp, parseIp } from './wire/ip.ts'
+import { ConfigError, readConfig } from './config.ts'
+import {
+  controlCommands,
+  sendControl,
+  serveControl,
+  type ControlCommand,
+} from './process/control.ts'
+import { serveOperator } from './process/operator-server.ts'
+import { startRelay } from './process/supervisor.ts'
+import { describeSettings } from './settings-text.ts'
 
 /** Runs a command; returns the exit code: 0 done, 1 failed, 2 wrong usage or configuration. */
 export async function run(args: readonly string[]): Promise<number> {
   const program = new Command('turn')
-    .description('A TURN relay for calls (RFC 8656)')
-    .requiredOption('--config <file>', 'YAML file; turn.example.yaml shows how')
+    .description(
+      'A TURN relay for calls (RFC 8656). SIGHUP reads the files again, SIGUSR1 drains, SIGTERM stops.',
+    )
+    .option('--config <file>', 'YAML file; turn/turn.example.yaml shows how')
+    .option('--check', 'only say whether the file is right')
+    .option('--settings', 'list every setting with its default')
+    .argument('[command]', `to a relay that runs: ${controlCommands.join(', ')}`)
     .exitOverride()
   try {
     program.parse([...args], { from: 'user' })
-    await serve(program.opts<{ config: string }>().config)
+    const options = program.opts<{ config?: string; check?: true; settings?: true }>()
+    const [command] = program.args
+    if (options.settings === true) {
+      process.stdout.write(describeSettings())
+      return 0
+    }
+    if (options.config === undefined) {
+      process.stderr.write('--config <file> is needed; --help tells more\n')
+      return 2
+    }
+    if (options.check === true) {
+      await readConfig(options.config)
+      process.stdout.write(`${options.config} is right\n`)
+      return 0
+    }
+    if (command !== undefined) return await sendCommand(command, options.config)
+    await serve(options.config)
     return 0
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
@@ -25,40 +48,47 @@ export async function run(args: readonly string[]): Promise<number> {
   }
 }
 
-async function serve(path: string): Promise<void> {
-  const config = await readConfig(path)
-  const addresses = resolveAddresses(config, path)
-  const secrets = await readSecrets(config, path)
-  const key = await readNonceKey(config, path)
-  const log = createLogger(config.log, { worker: 0 })
-  let server: RelayServer
-  const sockets = dgramRelays(() => server)
-  const assembled = assembleServer(
-    { config, addresses, secrets, key },
-    { share: { index: 0, count: 1 }, sockets, clock: systemClock(), log },
-  )
-  server = assembled.server
-  const { udpPort } = config.listen
-  const listeners: DgramListener[] = []
-  if (udpPort !== 'off') {
-    addresses.listen.forEach((address, listener) => {
-      const ip = parseIp(address)
-      if (ip === undefined) return
-      const opened = listenDgram({ ip, port: udpPort }, listener, server)
-      listeners.push(opened)
-      const { endpoint } = opened
-      log.info(
-        { transport: 'UDP', address: formatIp(endpoint.ip), port: endpoint.port },
-        'listening',
-      )
-    })
+async function sendCommand(name: string, path: string): Promise<number> {
+  const command: ControlCommand | undefined = controlCommands.find((known) => known === name)
+  if (command === undefined) {
+    process.stderr.write(`"${name}" is none of the commands ${controlCommands.join(', ')}\n`)
+    return 2
   }
-  const timer = setInterval(() => server.tick(), 1000)
-  await new Promise<void>((resolve) => {
-    process.once('SIGTERM', () => resolve())
-    process.once('SIGINT', () => resolve())
-  })
-  clearInterval(timer)
-  for (const listener of listeners) await listener[Symbol.asyncDispose]()
-  server.endAll('relay stops')
+  const { controlSocket } = await readConfig(path)
+  if (controlSocket === undefined) {
+    throw new ConfigError(path, ['controlSocket: is needed to command a relay that runs'])
+  }
+  const reply = await sendControl(controlSocket, command)
+  process.stdout.write(`${reply}\n`)
+  return reply.includes('"error"') ? 3 : 0
+}
+
+/** Runs until SIGTERM, Ctrl-C or the end of a drain. */
+async function serve(path: string): Promise<void> {
+  await using relay = await startRelay(path)
+  const { log, config } = relay
+  await using stack = new AsyncDisposableStack()
+  if (config.metrics !== 'off') {
+    const operator = stack.use(await serveOperator(config.metrics, relay))
+    log.info({ address: config.metrics.address, port: operator.port }, 'serving figures')
+  }
+  if (config.controlSocket !== undefined) stack.use(await serveControl(config.controlSocket, relay))
+
+  const stop = Promise.withResolvers<void>()
+  const handlers = {
+    SIGTERM: () => stop.resolve(),
+    SIGINT: () => stop.resolve(),
+    SIGUSR1: () => relay.drain(),
+    SIGHUP: () => {
+      relay.reload().catch((error: unknown) => {
+        const reason = error instanceof Error ? error.message : String(error)
+        log.error({ reason }, 'nothing was reloaded')
+      })
+    },
+  } as const
+  for (const [signal, handler] of Object.entries(handlers)) process.on(signal, handler)
+  log.info({ processes: relay.processes() }, 'ready')
+  await Promise.race([stop.promise, relay.ended])
+  log.info({}, 'stopping')
+  for (const [signal, handler] of Object.entries(handlers)) process.off(signal, handler)
 }

@@ -32,6 +32,9 @@ export const dropReasons = [
   'send-failed',
   'slow-client',
   'wrong-class',
+  'stream-limit',
+  'accept-failed',
+  'defect',
 ] as const
 export type DropReason = (typeof dropReasons)[number]
 

@@ -7,6 +7,7 @@ import { formatEndpoint, formatIp } from './wire/ip.ts'
 export interface EventLog {
   info(fields: Record<string, unknown>, sentence: string): void
   warn(fields: Record<string, unknown>, sentence: string): void
+  error(fields: Record<string, unknown>, sentence: string): void
 }
 
 /** A limit that is hit is worth one line in so many seconds. */
@@ -15,7 +16,11 @@ const windowSeconds = 60
 const maxLogged = 1000
 
 /** Logs and counts. Never payload, passwords, nonces or keys. */
-export function relayEvents(log: EventLog, counters: Counters, clock: Clock): RelayEvents {
+export function relayEvents(
+  log: EventLog,
+  counters: Counters,
+  clock: Clock,
+): RelayEvents & { defect(error: unknown): void } {
   let window = -1
   const logged = new Set<string>()
 
@@ -31,6 +36,10 @@ export function relayEvents(log: EventLog, counters: Counters, clock: Clock): Re
   }
 
   return {
+    defect(error) {
+      const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+      if (isFirstInWindow(`defect ${text}`)) log.error({ defect: text }, 'a packet met a defect')
+    },
     allocated({ id, owner, path, relays }) {
       const fields = {
         allocation: id,

@@ -5,8 +5,8 @@ import {
   relayOf,
   revoke,
   type Allocation,
+  type Channel,
   type ClientPath,
-  type Relay,
 } from './allocation/allocation.ts'
 import { countOne, type Counters, type DropReason } from './counters.ts'
 import { allocate } from './handlers/allocate.ts'
@@ -48,8 +48,40 @@ export interface RelayServer {
   receive(bytes: Uint8Array, path: ClientPath): void
   /** The same for what is known to begin like STUN. */
   receiveMessage(bytes: Uint8Array, path: ClientPath): void
-  /** A datagram that came to a relay; the address as words, see `Ip`. */
+  /** A datagram that came to a relay. */
   receiveFromPeer(allocation: Allocation, payload: Uint8Array, from: Ip, port: number): void
+  /**
+   * Decides about ChannelData with that number and so much payload: the channel to relay it to, or
+   * undefined when it is dropped. Counts. The I/O layers that move bytes in place ask these three.
+   */
+  admitChannelData(allocation: Allocation, number: number, bytes: number): Channel | undefined
+  /** Decides about a Send indication to that peer: where to send it to, or undefined. Counts. */
+  admitSend(
+    allocation: Allocation,
+    family: 4 | 6,
+    a: number,
+    b: number,
+    c: number,
+    d: number,
+    port: number,
+    bytes: number,
+  ): Ip | undefined
+  /**
+   * Decides about a datagram from that peer: the number of its channel, 0 for a Data indication, -1
+   * when it is dropped. Counts. The source is the one clients know, see `advertisedAddress`.
+   */
+  admitFromPeer(
+    allocation: Allocation,
+    family: 4 | 6,
+    a: number,
+    b: number,
+    c: number,
+    d: number,
+    port: number,
+    bytes: number,
+  ): number
+  /** By which address clients know a relay of this host that sends from its local one. */
+  advertisedAddress(family: 4 | 6, a: number, b: number, c: number, d: number): Ip | undefined
   drop(reason: DropReason): void
   /** Runs what is due; to be called about once a second. */
   tick(): void
@@ -70,6 +102,8 @@ export interface ServerDeps {
     unlimitedRefusals: readonly Network[]
   }
   readonly secureStun: boolean
+  /** Something was thrown that nothing expects. */
+  readonly onDefect: (error: unknown) => void
 }
 
 const methodNames = new Map<number, string>([
@@ -119,6 +153,16 @@ export function relayServer(deps: ServerDeps): RelayServer {
 
   function receiveMessage(bytes: Uint8Array, path: ClientPath): void {
     countReceived(bytes)
+    try {
+      dispatch(bytes, path)
+    } catch (error) {
+      // One client's packet must not end the calls of all others.
+      drop('defect')
+      deps.onDefect(error)
+    }
+  }
+
+  function dispatch(bytes: Uint8Array, path: ClientPath): void {
     if (!hasStunHeader(bytes)) return drop('not-turn')
     let message: ReceivedMessage
     try {
@@ -215,15 +259,16 @@ export function relayServer(deps: ServerDeps): RelayServer {
       const peer = find(message, attributes.xorPeerAddress)
       const payload = find(message, attributes.data)
       if (peer === undefined || payload === undefined) return drop('malformed')
-      const { family, a, b, c, d } = peer.ip
-      const nowSeconds = clock.monotonicSeconds()
-      const permission = findPermission(allocation, family, a, b, c, d, nowSeconds)
-      const relay = relayOf(allocation, family)
-      if (permission === undefined || relay === undefined) return drop('no-permission')
-      if (permission.isOwn && !state.policy.isRelayPort(peer.port)) return drop('policy')
       const isUnfragmented = find(message, attributes.dontFragment) === true
       if (isUnfragmented && !state.sockets.canForbidFragments) return drop('unknown-attribute')
-      sendUp(allocation, relay, payload, permission.target, peer.port, isUnfragmented)
+      const { family, a, b, c, d } = peer.ip
+      const target = admitSend(allocation, family, a, b, c, d, peer.port, payload.length)
+      if (target === undefined) return
+      relayOf(allocation, family)?.socket.send(
+        payload,
+        { ip: target, port: peer.port },
+        isUnfragmented,
+      )
     } catch (error) {
       if (!(error instanceof MalformedMessage)) throw error
       drop('malformed')
@@ -236,28 +281,113 @@ export function relayServer(deps: ServerDeps): RelayServer {
     if (payloadBytes < 0) return drop('malformed')
     const allocation = allocations.findBy(path.listener, path.client)
     if (allocation === undefined) return drop('no-allocation')
-    const channel = findChannel(allocation, uint16(bytes, 0), clock.monotonicSeconds())
-    if (channel === undefined) return drop('no-channel')
-    const relay = relayOf(allocation, channel.peer.ip.family)
-    if (relay === undefined) return drop('no-channel')
+    const channel = admitChannelData(allocation, uint16(bytes, 0), payloadBytes)
+    if (channel === undefined) return
     const payload = bytes.subarray(channelHeaderBytes, channelHeaderBytes + payloadBytes)
-    sendUp(allocation, relay, payload, channel.target.ip, channel.target.port, false)
+    relayOf(allocation, channel.peer.ip.family)?.socket.send(payload, channel.target, false)
   }
 
-  function sendUp(
+  function admitChannelData(
     allocation: Allocation,
-    relay: Relay,
-    payload: Uint8Array,
-    ip: Ip,
+    number: number,
+    bytes: number,
+  ): Channel | undefined {
+    const channel = findChannel(allocation, number, clock.monotonicSeconds())
+    if (channel === undefined || relayOf(allocation, channel.peer.ip.family) === undefined) {
+      drop('no-channel')
+      return undefined
+    }
+    return passUp(allocation, bytes) ? channel : undefined
+  }
+
+  function admitSend(
+    allocation: Allocation,
+    family: 4 | 6,
+    a: number,
+    b: number,
+    c: number,
+    d: number,
     port: number,
-    isUnfragmented: boolean,
-  ): void {
-    if (!allocation.up.take(payload.length, clock.monotonicMs())) return drop('bandwidth')
+    bytes: number,
+  ): Ip | undefined {
+    const permission = findPermission(allocation, family, a, b, c, d, clock.monotonicSeconds())
+    if (permission === undefined || relayOf(allocation, family) === undefined) {
+      drop('no-permission')
+      return undefined
+    }
+    if (permission.isOwn && !state.policy.isRelayPort(port)) {
+      drop('policy')
+      return undefined
+    }
+    return passUp(allocation, bytes) ? permission.target : undefined
+  }
+
+  function passUp(allocation: Allocation, bytes: number): boolean {
+    if (!allocation.up.take(bytes, clock.monotonicMs())) {
+      drop('bandwidth')
+      return false
+    }
     allocation.traffic.packetsUp += 1
-    allocation.traffic.bytesUp += payload.length
+    allocation.traffic.bytesUp += bytes
     counters.packetsToPeers += 1
-    counters.bytesToPeers += payload.length
-    relay.socket.send(payload, { ip, port }, isUnfragmented)
+    counters.bytesToPeers += bytes
+    return true
+  }
+
+  function admitFromPeer(
+    allocation: Allocation,
+    family: 4 | 6,
+    a: number,
+    b: number,
+    c: number,
+    d: number,
+    port: number,
+    bytes: number,
+  ): number {
+    counters.packetsFromPeers += 1
+    counters.bytesFromPeers += bytes
+    const nowSeconds = clock.monotonicSeconds()
+    const channel = findChannelTo(allocation, family, a, b, c, d, port, nowSeconds)
+    if (channel === undefined) {
+      const permission = findPermission(allocation, family, a, b, c, d, nowSeconds)
+      if (permission === undefined) {
+        drop('no-permission')
+        return -1
+      }
+      if (permission.isOwn && !state.policy.isRelayPort(port)) {
+        drop('policy')
+        return -1
+      }
+    }
+    if (!allocation.down.take(bytes, clock.monotonicMs())) {
+      drop('bandwidth')
+      return -1
+    }
+    allocation.traffic.packetsDown += 1
+    allocation.traffic.bytesDown += bytes
+    counters.packetsToClients += 1
+    counters.bytesToClients +=
+      bytes + (channel === undefined ? dataHeaderBytes(family) : channelHeaderBytes)
+    return channel === undefined ? 0 : channel.number
+  }
+
+  const translated = state.addresses.filter(({ local, advertised }) => !isSameIp(local, advertised))
+
+  function advertisedAddress(
+    family: 4 | 6,
+    a: number,
+    b: number,
+    c: number,
+    d: number,
+  ): Ip | undefined {
+    for (let at = 0; at < translated.length; at += 1) {
+      const address = translated[at]
+      if (address === undefined) continue
+      const { local } = address
+      const isIt = local.d === d && local.c === c && local.b === b && local.a === a
+      if (isIt && local.family === family) return address.advertised
+    }
+    return undefined
   }
 
   function receiveFromPeer(
@@ -266,26 +396,13 @@ export function relayServer(deps: ServerDeps): RelayServer {
     source: Ip,
     port: number,
   ): void {
-    counters.packetsFromPeers += 1
-    counters.bytesFromPeers += payload.length
-    if (allocation.isEnded) return drop('no-allocation')
     // A relay of this host sends from its local address; clients know it by the other.
-    const from = state.addresses.find(({ local }) => isSameIp(local, source))?.advertised ?? source
+    const from = advertisedAddress(source.family, source.a, source.b, source.c, source.d) ?? source
     const { family, a, b, c, d } = from
-    const nowSeconds = clock.monotonicSeconds()
-    const channel = findChannelTo(allocation, family, a, b, c, d, port, nowSeconds)
-    if (channel === undefined) {
-      const permission = findPermission(allocation, family, a, b, c, d, nowSeconds)
-      if (permission === undefined) return drop('no-permission')
-      if (permission.isOwn && !state.policy.isRelayPort(port)) return drop('policy')
-    }
-    if (!allocation.down.take(payload.length, clock.monotonicMs())) return drop('bandwidth')
-    allocation.traffic.packetsDown += 1
-    allocation.traffic.bytesDown += payload.length
-    counters.packetsToClients += 1
-    if (channel !== undefined) {
-      counters.bytesToClients += channelHeaderBytes + payload.length
-      writeChannelHeader(channelHeader, 0, channel.number, payload.length)
+    const number = admitFromPeer(allocation, family, a, b, c, d, port, payload.length)
+    if (number < 0) return
+    if (number > 0) {
+      writeChannelHeader(channelHeader, 0, number, payload.length)
       const padding = allocation.path.transport === 'UDP' ? 0 : -payload.length & 3
       allocation.path.relay(channelHeader, payload, padding)
       return
@@ -293,7 +410,6 @@ export function relayServer(deps: ServerDeps): RelayServer {
     if (payload.length > 0xffff - 64) return drop('too-long')
     const header = new Uint8Array(dataHeaderBytes(family))
     headers.write(header, 0, family, a, b, c, d, port, payload.length)
-    counters.bytesToClients += header.length + payload.length
     allocation.path.relay(header, payload, -payload.length & 3)
   }
 
@@ -303,6 +419,10 @@ export function relayServer(deps: ServerDeps): RelayServer {
     receive,
     receiveMessage,
     receiveFromPeer,
+    admitChannelData,
+    admitSend,
+    admitFromPeer,
+    advertisedAddress,
     drop,
     tick() {
       state.wheel.tick(clock.monotonicSeconds())

@@ -1,21 +1,21 @@
-import { allocationTable } from './allocation/allocations.ts'
-import { ports, type Share } from './allocation/ports.ts'
-import { quotas } from './allocation/quotas.ts'
-import { timerWheel } from './allocation/timer-wheel.ts'
-import type { Clock } from './clock.ts'
-import type { Addresses, Config } from './config.ts'
-import { newCounters } from './counters.ts'
-import { authenticator } from './handlers/authentication.ts'
-import { nonces } from './handlers/nonce.ts'
-import { refusalLimit } from './handlers/refusal-limit.ts'
-import { reservationTokens } from './handlers/reservation-token.ts'
-import type { RelaySockets, RelayState } from './handlers/request.ts'
-import { users, type Secrets } from './handlers/users.ts'
-import { network } from './policy/network.ts'
-import { peerPolicy } from './policy/peer-policy.ts'
-import { relayEvents, type EventLog } from './relay-events.ts'
-import { relayServer, type RelayServer, type ServerDeps } from './server.ts'
-import { parseIp, type Ip } from './wire/ip.ts'
+import { allocationTable } from '../allocation/allocations.ts'
+import { ports, type Share } from '../allocation/ports.ts'
+import { quotas } from '../allocation/quotas.ts'
+import { timerWheel } from '../allocation/timer-wheel.ts'
+import type { Clock } from '../clock.ts'
+import type { Addresses, Config } from '../config.ts'
+import { newCounters } from '../counters.ts'
+import { authenticator } from '../handlers/authentication.ts'
+import { nonces } from '../handlers/nonce.ts'
+import { refusalLimit } from '../handlers/refusal-limit.ts'
+import { reservationTokens } from '../handlers/reservation-token.ts'
+import type { RelaySockets, RelayState } from '../handlers/request.ts'
+import { users, type Secrets } from '../handlers/users.ts'
+import { network } from '../policy/network.ts'
+import { peerPolicy } from '../policy/peer-policy.ts'
+import { relayEvents, type EventLog } from '../relay-events.ts'
+import { relayServer, type RelayServer, type ServerDeps } from '../server.ts'
+import { parseIp, type Ip } from '../wire/ip.ts'
 
 /** What a process of the relay needs to know; the supervisor reads it from files, once for all. */
 export interface Settings {
@@ -45,6 +45,7 @@ export function assembleServer(
   const { config, key } = settings
   const { share, sockets, clock, log } = deps
   const counters = newCounters()
+  const events = relayEvents(log, counters, clock)
   const relayNonces = nonces(key, config.sha256)
 
   const currentOf = ({ config, secrets }: Settings): ServerDeps['current'] => ({
@@ -85,10 +86,16 @@ export function assembleServer(
     policy: policyOf(settings),
     alternates: config.drain.alternates,
     isDraining: false,
-    events: relayEvents(log, counters, clock),
+    events,
   }
   const current = currentOf(settings)
-  const server = relayServer({ state, counters, current, secureStun: config.secureStun })
+  const server = relayServer({
+    state,
+    counters,
+    current,
+    secureStun: config.secureStun,
+    onDefect: (error) => events.defect(error),
+  })
   return {
     server,
     reload(settings) {
