@@ -68,7 +68,7 @@ export async function startRelay(settings: RelaySettings = {}): Promise<Relay> {
       tcpPort: port,
       tls: { ports: [tlsPort], ...certificate },
     },
-    relay: { ports: settings.relayPorts ?? { from: 33_000, to: 59_999, restSeconds: 0 } },
+    relay: { ports: settings.relayPorts ?? { from: 20_000, to: 31_999, restSeconds: 0 } },
     credentials: { wire: { secretFiles: [secretFile] }, rest: { secretFiles: [secretFile] } },
     peers: { loopbackForTests: true, ...settings.peers },
     limits: settings.limits ?? {},

@@ -54,16 +54,19 @@ export async function runUclient(
     const isBadLuck =
       result.code !== 0 &&
       (result.output.includes('channel bind: error 400') ||
+        // Its port was that of an earlier try, whose allocation lives on.
+        /error (437|441)/.test(result.output) ||
         (args.includes('-Z') && result.output.includes('error 443')))
     if (!isBadLuck || performance.now() > endMs) return { ...result, tries }
   }
 }
 
-/** coturn's echo of packets. */
+/** coturn's echo of packets. On an address of the relay, `port` must be one of its range. */
 export async function startEcho(
   host: string,
+  port?: number,
 ): Promise<ServerChild & { readonly host: string; readonly port: number }> {
-  const port = await freePort(host)
+  port ??= await freePort(host)
   const child = startChild(['turnutils_peer', '-L', host, '-p', String(port)])
   return { ...child, host, port }
 }
