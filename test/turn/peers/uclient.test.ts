@@ -43,7 +43,7 @@ describe.skipIf(!hasUclient)('coturn’s test client', { concurrent: true }, () 
   const echoes = new Map<string, ServerChild & { readonly port: number }>()
 
   beforeAll(async () => {
-    relay = await startRelay({ moreHosts: ['::1'], limits: raisedLimits })
+    relay = await startRelay({ moreHosts: ['::1'], hasTls: true, limits: raisedLimits })
     echoes.set('127.0.0.2', await startEcho('127.0.0.2'))
     // The relay's own address is a peer at the ports of relays alone.
     echoes.set('::1', await startEcho('::1', 31_000 + randomInt(1000)))

@@ -74,7 +74,7 @@ export function startChild(
 export async function waitUntil(
   child: ServerChild,
   isTrue: () => Promise<boolean> | boolean,
-  seconds = 20,
+  seconds = 60,
 ): Promise<void> {
   const endMs = performance.now() + seconds * 1000
   while (!(await isTrue())) {
