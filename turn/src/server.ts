@@ -123,9 +123,6 @@ const handlers = new Map<number, (request: Request, state: RelayState) => Reply>
   [methods.channelBind, channelBind],
 ])
 
-/** Codes that anybody can provoke without a password, so they are limited over UDP. */
-const limitedCodes = new Set([400, 401, 438])
-
 export function relayServer(deps: ServerDeps): RelayServer {
   const { state, counters, current } = deps
   const { allocations, clock } = state
@@ -187,7 +184,11 @@ export function relayServer(deps: ServerDeps): RelayServer {
     const allocation = allocations.findBy(path.listener, path.client)
     try {
       const checked = current.authenticator.check(message, path.client, allocation)
-      if (checked.kind === 'refused') return reply(message, path, checked.reply, checked.seal)
+      if (checked.kind === 'ignored') return drop('refusal-limit')
+      if (checked.kind === 'foreign') {
+        return reply(message, path, refuse(checked.code), checked.seal)
+      }
+      if (checked.kind === 'refused') return refuseUnknownSource(message, path, checked.code)
       const seal = { key: checked.owner.key, hash: checked.integrity }
       const { owner, isFederated } = checked
       const request = { message, path, owner, isFederated, allocation }
@@ -196,6 +197,25 @@ export function relayServer(deps: ServerDeps): RelayServer {
       if (!(error instanceof MalformedMessage)) throw error
       drop('malformed')
     }
+  }
+
+  /** Answers what anybody can provoke, so many times a second over UDP; see docs/turn.md. */
+  function refuseUnknownSource(
+    message: ReceivedMessage,
+    path: ClientPath,
+    code: 400 | 401 | 438,
+  ): void {
+    const { client } = path
+    if (path.transport === 'UDP' && !isUnlimited(client.ip)) {
+      const nowSeconds = clock.monotonicSeconds()
+      if (!current.refusals.has(client.ip, nowSeconds)) return drop('refusal-limit')
+      current.refusals.take(client.ip, nowSeconds)
+    }
+    reply(message, path, current.authenticator.refusal(code, client))
+  }
+
+  function isUnlimited(ip: Ip): boolean {
+    return current.unlimitedRefusals.some((network) => network.contains(ip))
   }
 
   function handle(request: Request): Reply {
@@ -227,13 +247,6 @@ export function relayServer(deps: ServerDeps): RelayServer {
     const method = methodNames.get(message.method) ?? 'unknown'
     if (reply.kind === 'silence') return
     const code = reply.kind === 'error' ? reply.code : 0
-    if (seal === undefined && path.transport === 'UDP' && limitedCodes.has(code)) {
-      const { ip } = path.client
-      const isUnlimited = current.unlimitedRefusals.some((network) => network.contains(ip))
-      if (!isUnlimited && !current.refusals.take(ip, clock.monotonicSeconds())) {
-        return drop('refusal-limit')
-      }
-    }
     countOne(counters.requests, `${method} ${String(code)}`)
     const { transactionId } = message
     const bytes = sealMessage(

@@ -5,6 +5,7 @@ import type { Endpoint } from '../wire/ip.ts'
 import type { ReceivedMessage } from '../wire/message.ts'
 import { hasIntegrity } from '../wire/protection.ts'
 import type { Nonces } from './nonce.ts'
+import { refusalLimit } from './refusal-limit.ts'
 import { refuse, type Reply } from './reply.ts'
 import type { Users } from './users.ts'
 
@@ -18,8 +19,14 @@ export interface Authenticator {
     client: Endpoint,
     allocation: Allocation | undefined,
   ): Authentication
+  /** The reply to one that was refused. */
+  refusal(code: 400 | 401 | 438, client: Endpoint): Reply
 }
 
+/**
+ * What the checks found. Refusals are named, not made: most of them are never sent, because an
+ * unknown source gets only so many.
+ */
 export type Authentication =
   | {
       readonly kind: 'accepted'
@@ -27,18 +34,23 @@ export type Authentication =
       readonly isFederated: boolean
       readonly integrity: Integrity
     }
-  /** With `seal` the sender has proven who it is, and the reply is protected too. */
+  | { readonly kind: 'refused'; readonly code: 400 | 401 | 438 }
+  /** The sender has proven who it is, so the reply is protected too. */
   | {
-      readonly kind: 'refused'
-      readonly reply: Reply
-      readonly seal?: { key: Uint8Array; hash: Integrity }
+      readonly kind: 'foreign'
+      readonly code: 441
+      readonly seal: { readonly key: Uint8Array; readonly hash: Integrity }
     }
+  /** This source has guessed too often in this second. */
+  | { readonly kind: 'ignored' }
 
 /** Which attribute protects a message. */
 export type Integrity = 'sha1' | 'sha256'
 
 const md5Algorithm = 1
 const sha256Algorithm = 2
+const refused = (code: 400 | 401 | 438): Authentication => ({ kind: 'refused', code })
+
 /** What is offered, in this order. */
 const algorithms = [sha256Algorithm, md5Algorithm]
 
@@ -50,19 +62,12 @@ export function authenticator(deps: {
   /** Whether a running allocation ends to be refreshed with its credential. */
   readonly strictExpiry: boolean
   readonly unixSeconds: () => number
+  readonly monotonicSeconds: () => number
+  /** Wrong passwords of one address in a second; what it sends further is not looked at. */
+  readonly guessesPerSecond: number
 }): Authenticator {
   const { users, nonces, realm, offersSha256, strictExpiry } = deps
-
-  function challenge(code: 401 | 438, client: Endpoint): Authentication {
-    const reply = refuse(
-      code,
-      written(attributes.realm, realm),
-      written(attributes.nonce, nonces.issue(client, deps.unixSeconds())),
-      ...(offersSha256 ? [written(attributes.passwordAlgorithms, algorithms)] : []),
-    )
-    return { kind: 'refused', reply }
-  }
-  const bad: Authentication = { kind: 'refused', reply: refuse(400) }
+  const guesses = refusalLimit(deps.guessesPerSecond)
 
   /** Undefined when what the client says of algorithms is not what it was offered. */
   function keyHashOf(message: ReceivedMessage): 'md5' | 'sha256' | undefined {
@@ -76,23 +81,32 @@ export function authenticator(deps: {
   }
 
   return {
+    refusal(code, client) {
+      if (code === 400) return refuse(400)
+      return refuse(
+        code,
+        written(attributes.realm, realm),
+        written(attributes.nonce, nonces.issue(client, deps.unixSeconds())),
+        ...(offersSha256 ? [written(attributes.passwordAlgorithms, algorithms)] : []),
+      )
+    },
     check(message, client, allocation) {
       const isSha256 = offersSha256 && message.integritySha256At !== undefined
-      if (!isSha256 && message.integrityAt === undefined) return challenge(401, client)
+      if (!isSha256 && message.integrityAt === undefined) return refused(401)
 
       const userhash = find(message, attributes.userhash)
       const username =
         find(message, attributes.username) ??
         (userhash === undefined ? undefined : users.nameOf(userhash))
       const nonce = find(message, attributes.nonce)
-      if (username === undefined && userhash === undefined) return bad
-      if (find(message, attributes.realm) === undefined || nonce === undefined) return bad
+      if (username === undefined && userhash === undefined) return refused(400)
+      if (find(message, attributes.realm) === undefined || nonce === undefined) return refused(400)
 
       const nowUnix = deps.unixSeconds()
-      if (!nonces.isValid(nonce, client, nowUnix)) return challenge(438, client)
+      if (!nonces.isValid(nonce, client, nowUnix)) return refused(438)
 
       const keyHash = keyHashOf(message)
-      if (keyHash === undefined) return bad
+      if (keyHash === undefined) return refused(400)
       const integrity: Integrity = isSha256 ? 'sha256' : 'sha1'
 
       const holder = allocation?.owner
@@ -106,12 +120,18 @@ export function authenticator(deps: {
         return { kind: 'accepted', owner: holder, isFederated: false, integrity }
       }
 
+      // The nonce proves that the address is the sender's own; now guessing costs us more than it.
+      const nowSeconds = deps.monotonicSeconds()
+      if (!guesses.has(client.ip, nowSeconds)) return { kind: 'ignored' }
       const user = username === undefined ? undefined : users.find(username, nowUnix, keyHash)
-      if (user === undefined) return challenge(401, client)
+      if (user === undefined) return refused(401)
       const key = user.keys.find((key) => hasIntegrity(message, key, integrity))
-      if (key === undefined) return challenge(401, client)
+      if (key === undefined) {
+        guesses.take(client.ip, nowSeconds)
+        return refused(401)
+      }
       if (holder !== undefined && holder.username !== user.username) {
-        return { kind: 'refused', reply: refuse(441), seal: { key, hash: integrity } }
+        return { kind: 'foreign', code: 441, seal: { key, hash: integrity } }
       }
       const owner: Owner = { username: user.username, quotaKey: user.quotaKey, key, keyHash }
       return { kind: 'accepted', owner, isFederated: user.isFederated, integrity }

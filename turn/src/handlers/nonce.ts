@@ -1,4 +1,5 @@
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { timingSafeEqual } from 'node:crypto'
+import { hmac } from '../wire/hmac.ts'
 import { ipBytes, writeWord, type Endpoint } from '../wire/ip.ts'
 
 /** Nonces that hold nothing but a time and a proof, so that asking for one leaves nothing behind. */
@@ -21,18 +22,13 @@ const features = Buffer.from([0x80, 0, 0]).toString('base64')
  */
 export function nonces(key: Uint8Array, offersSha256: boolean): Nonces {
   const prefix = offersSha256 ? featureCookie + features : ''
+  // Keys are shared with tokens, and nonces of either kind are not the other.
+  const purpose = Buffer.from(`nonce ${prefix}`)
   const proofBytes = offersSha256 ? 7 : 12
 
   function proofOf(client: Endpoint, time: Uint8Array): Uint8Array {
     const port = Uint8Array.of(client.port >>> 8, client.port)
-    return createHmac('sha256', key)
-      .update('nonce')
-      .update(prefix)
-      .update(ipBytes(client.ip))
-      .update(port)
-      .update(time)
-      .digest()
-      .subarray(0, proofBytes)
+    return hmac('sha256', key, purpose, ipBytes(client.ip), port, time).subarray(0, proofBytes)
   }
 
   return {
@@ -44,6 +40,8 @@ export function nonces(key: Uint8Array, offersSha256: boolean): Nonces {
     isValid(nonce, client, unixSeconds) {
       if (!nonce.startsWith(prefix)) return false
       const text = nonce.slice(prefix.length)
+      // Cheap first: what cannot be ours is not worth a hash.
+      if (text.length !== Math.ceil(((4 + proofBytes) * 4) / 3)) return false
       const bytes = Buffer.from(text, 'base64url')
       // Decoding overlooks foreign characters: only what encodes to the same text is ours.
       if (bytes.length !== 4 + proofBytes || bytes.toString('base64url') !== text) return false

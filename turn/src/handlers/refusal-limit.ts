@@ -6,30 +6,44 @@ import type { Ip } from '../wire/ip.ts'
  * a place share the limit, and a flood from a million addresses costs no memory.
  */
 export interface RefusalLimit {
-  take(source: Ip, nowSeconds: number): boolean
+  /** Whether there is one left in this second. */
+  has(source: Ip, nowSeconds: number): boolean
+  /** Uses one up. */
+  take(source: Ip, nowSeconds: number): void
 }
 
 const places = 1 << 16
+const maxCount = 0xffff
 
-/** `perSecond` for an address, or a /64 of IPv6. */
+/** `perSecond` for an address, or a /64 of IPv6; from 65,535 on there is no limit. */
 export function refusalLimit(perSecond: number): RefusalLimit {
   const seed = randomInt(2 ** 32)
-  /** The upper 24 bits are the second, the lower 8 the count. */
-  const table = new Uint32Array(places)
-  const limit = Math.min(perSecond, 255)
+  const seconds = new Uint16Array(places)
+  const counts = new Uint16Array(places)
+  const isUnlimited = perSecond >= maxCount
+
+  function placeOf({ family, a, b, d }: Ip): number {
+    const high = family === 4 ? 0 : a
+    let hash = Math.imul(seed ^ (family === 4 ? d : b), 0x9e3779b1)
+    hash = Math.imul(hash ^ (hash >>> 15) ^ high, 0x85ebca6b)
+    return (hash ^ (hash >>> 16)) & (places - 1)
+  }
 
   return {
-    take({ family, a, b, d }, nowSeconds) {
-      const [high, low] = family === 4 ? [0, d] : [a, b]
-      let hash = Math.imul(seed ^ low, 0x9e3779b1)
-      hash = Math.imul(hash ^ (hash >>> 15) ^ high, 0x85ebca6b)
-      const place = (hash ^ (hash >>> 16)) & (places - 1)
-      const second = nowSeconds & 0xffffff
-      const entry = table[place] ?? 0
-      const count = entry >>> 8 === second ? entry & 0xff : 0
-      if (count >= limit) return false
-      table[place] = ((second << 8) | (count + 1)) >>> 0
-      return true
+    has(source, nowSeconds) {
+      if (isUnlimited) return true
+      const place = placeOf(source)
+      return seconds[place] !== (nowSeconds & 0xffff) || (counts[place] ?? 0) < perSecond
+    },
+    take(source, nowSeconds) {
+      const place = placeOf(source)
+      const second = nowSeconds & 0xffff
+      if (seconds[place] !== second) {
+        seconds[place] = second
+        counts[place] = 0
+      }
+      const count = counts[place] ?? 0
+      if (count < maxCount) counts[place] = count + 1
     },
   }
 }

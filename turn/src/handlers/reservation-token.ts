@@ -1,4 +1,5 @@
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { timingSafeEqual } from 'node:crypto'
+import { hmac } from '../wire/hmac.ts'
 
 /**
  * Tokens for the port that an Allocate with EVEN-PORT held (RFC 8656 §7.2). They say themselves
@@ -21,12 +22,10 @@ const maxSeconds = 60
 
 export function reservationTokens(key: Uint8Array): ReservationTokens {
   const proofOf = (start: Uint8Array, untilUnixSeconds: number): Uint8Array =>
-    createHmac('sha256', key)
-      .update('reservation')
-      .update(start)
-      .update(String(untilUnixSeconds))
-      .digest()
-      .subarray(0, 4)
+    hmac('sha256', key, Buffer.from(`reservation ${String(untilUnixSeconds)}`), start).subarray(
+      0,
+      4,
+    )
 
   return {
     issue({ address, port }, untilUnixSeconds) {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, createSecretKey } from 'node:crypto'
 import {
   longTermKey,
   longTermKeySha256,
@@ -32,6 +32,8 @@ export interface Users {
 }
 
 export function users(secrets: Secrets, realm: string): Users {
+  const wireSecrets = secrets.wire.map((secret) => createSecretKey(secret))
+  const restSecrets = secrets.rest.map((secret) => createSecretKey(secret))
   const known = new Map(secrets.static.map(({ username, password }) => [username, password]))
   const names = new Map(
     secrets.static.map(({ username }) => [
@@ -52,10 +54,10 @@ export function users(secrets: Secrets, realm: string): Users {
     if (parsed.kind === 'other' || unixSeconds >= parsed.expiresUnixSeconds) return undefined
     const { quotaKey } = parsed
     if (parsed.kind === 'wire') {
-      const passwords = secrets.wire.map((secret) => wirePassword(secret, username))
+      const passwords = wireSecrets.map((secret) => wirePassword(secret, username))
       return { passwords, quotaKey, isFederated: parsed.isFederated }
     }
-    const passwords = secrets.rest.map((secret) => restPassword(secret, username))
+    const passwords = restSecrets.map((secret) => restPassword(secret, username))
     return { passwords, quotaKey, isFederated: false }
   }
 

@@ -8,8 +8,6 @@ import { formatIp, parseIp, type Endpoint, type Ip } from '../wire/ip.ts'
 
 const listenerBufferBytes = 4 * 1024 * 1024
 const relayBufferBytes = 256 * 1024
-const zeros = [0, 1, 2, 3].map((length) => new Uint8Array(length))
-
 /** Addresses come as text; each is read once. Bounded, for anybody can send from anywhere. */
 function addressReader(): (text: string) => Ip | undefined {
   const known = new Map<string, Ip>()
@@ -24,8 +22,20 @@ function addressReader(): (text: string) => Ip | undefined {
   }
 }
 
+/** Addresses go back as text too. An address of a channel or a permission stays one object. */
+function addressWriter(): (ip: Ip) => string {
+  const known = new WeakMap<Ip, string>()
+  return (ip) => {
+    const found = known.get(ip)
+    if (found !== undefined) return found
+    const text = formatIp(ip)
+    known.set(ip, text)
+    return text
+  }
+}
+
 /** Binds at once, for handlers do not wait: the address needs no look-up. Undefined if it fails. */
-function bindNow(local: Endpoint, bufferBytes: number): Socket | undefined {
+function bindNow(local: Endpoint, bufferBytes: number, onError: () => void): Socket | undefined {
   const { family } = local.ip
   const socket = createSocket({
     type: family === 4 ? 'udp4' : 'udp6',
@@ -37,8 +47,11 @@ function bindNow(local: Endpoint, bufferBytes: number): Socket | undefined {
   socket.on('listening', () => {
     isBound = true
   })
-  // What a peer's host reports about a packet is no reason to end.
-  socket.on('error', () => undefined)
+  // A packet that cannot be sent, or was refused at its end, is lost as on any network. Without a
+  // callback for each packet it is told here.
+  socket.on('error', () => {
+    if (isBound) onError()
+  })
   socket.bind({ address: formatIp(local.ip), port: local.port, exclusive: true })
   if (isBound) return socket
   socket.close()
@@ -48,18 +61,18 @@ function bindNow(local: Endpoint, bufferBytes: number): Socket | undefined {
 /** Relay sockets. `server` is asked for late, because it needs these first. */
 export function dgramRelays(server: () => RelayServer): RelaySockets {
   const readAddress = addressReader()
+  const writeAddress = addressWriter()
+  const onError = (): void => server().drop('send-failed')
   const owners = new Map<RelaySocket, Allocation>()
 
   return {
     canForbidFragments: false,
     open(local) {
-      const socket = bindNow(local, relayBufferBytes)
+      const socket = bindNow(local, relayBufferBytes, onError)
       if (socket === undefined) return undefined
       const own: RelaySocket = {
         send(payload, peer) {
-          socket.send(payload, peer.port, formatIp(peer.ip), (error) => {
-            if (error !== null) server().drop('send-failed')
-          })
+          socket.send(payload, peer.port, writeAddress(peer.ip))
         },
         close() {
           owners.delete(own)
@@ -86,7 +99,7 @@ export interface DgramListener extends AsyncDisposable {
 
 /** Listens for clients. Throws when the address cannot be bound. */
 export function listenDgram(local: Endpoint, listener: number, server: RelayServer): DgramListener {
-  const bound = bindNow(local, listenerBufferBytes)
+  const bound = bindNow(local, listenerBufferBytes, () => server.drop('send-failed'))
   if (bound === undefined) {
     throw new Error(`UDP ${formatIp(local.ip)} port ${String(local.port)} cannot be bound`)
   }
@@ -94,20 +107,20 @@ export function listenDgram(local: Endpoint, listener: number, server: RelayServ
   const endpoint = { ip: local.ip, port: socket.address().port }
   const readAddress = addressReader()
 
-  function sent(error: Error | null): void {
-    if (error !== null) server.drop('send-failed')
-  }
   function pathTo(ip: Ip, port: number, address: string): ClientPath {
     return {
       transport: 'UDP',
       client: { ip, port },
       server: endpoint,
       listener,
-      send: (bytes) => socket.send(bytes, port, address, sent),
+      send: (bytes) => socket.send(bytes, port, address),
       relay(header, payload, paddingBytes) {
-        const parts = [header.slice(), payload]
-        if (paddingBytes > 0) parts.push(zeros[paddingBytes] ?? new Uint8Array(0))
-        socket.send(parts, port, address, sent)
+        // One piece: Node copies the list of parts otherwise.
+        const whole = Buffer.allocUnsafe(header.length + payload.length + paddingBytes)
+        whole.set(header)
+        whole.set(payload, header.length)
+        whole.fill(0, header.length + payload.length)
+        socket.send(whole, port, address)
       },
     }
   }

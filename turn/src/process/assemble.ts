@@ -56,6 +56,8 @@ export function assembleServer(
       offersSha256: config.sha256,
       strictExpiry: config.credentials.strictExpiry,
       unixSeconds: () => clock.unixSeconds(),
+      monotonicSeconds: () => clock.monotonicSeconds(),
+      guessesPerSecond: Math.max(50, config.limits.refusalsPerSecond),
     }),
     refusals: refusalLimit(config.limits.refusalsPerSecond),
     unlimitedRefusals: config.limits.refusalsUnlimited.map(network),

@@ -1,5 +1,6 @@
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { timingSafeEqual } from 'node:crypto'
 import { crc32 } from 'node:zlib'
+import { hmac } from './hmac.ts'
 import { readWord, writeWord } from './ip.ts'
 import {
   encodeMessage,
@@ -30,7 +31,7 @@ export function sealMessage(message: Message, seal: Seal): Uint8Array {
     setUint16(bytes, 2, end + integrityRoom - 20)
     setUint16(bytes, end, hash === 'sha1' ? protection.integrity : protection.integritySha256)
     setUint16(bytes, end + 2, macBytes)
-    bytes.set(createHmac(hash, key).update(bytes.subarray(0, end)).digest(), end + 4)
+    bytes.set(hmac(hash, key, bytes.subarray(0, end)), end + 4)
     end += integrityRoom
   }
   if (hasFingerprint) {
@@ -55,7 +56,7 @@ export function hasIntegrity(
   // The length that is authenticated ends with this attribute (RFC 8489 §14.5).
   const header = Uint8Array.from(bytes.subarray(0, 20))
   setUint16(header, 2, at + 4 + length - 20)
-  const expected = createHmac(hash, key).update(header).update(bytes.subarray(20, at)).digest()
+  const expected = hmac(hash, key, header, bytes.subarray(20, at))
   return timingSafeEqual(expected.subarray(0, length), bytes.subarray(at + 4, at + 4 + length))
 }
 
