@@ -230,7 +230,7 @@ describe('the relay asks who comes', () => {
       transport.send(bytes)
     }
     transport.send(whole)
-    await expect.poll(() => answers.length).toBe(1)
+    await expect.poll(() => answers.length, { timeout: 20_000 }).toBe(1)
     expect(readMessage(answers[0] ?? Buffer.alloc(0))?.transactionId).toEqual(whole.subarray(8, 20))
   })
 })

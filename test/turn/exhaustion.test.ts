@@ -58,7 +58,9 @@ describe('when something runs out', () => {
     await expectCarries(first)
     await second.refresh(0)
     await using next = await openClient(relay)
-    await expect.poll(() => next.allocate().catch(() => undefined)).toBeDefined()
+    await expect
+      .poll(() => next.allocate().catch(() => undefined), { timeout: 20_000 })
+      .toBeDefined()
     await expectCarries(first)
     await close(clients)
   })
@@ -77,7 +79,9 @@ describe('when something runs out', () => {
     for (const stream of streams) stream.destroy()
     for (const client of clients.slice(1, -1)) await client.refresh(0)
     await using next = await openClient(relay)
-    await expect.poll(() => next.allocate().catch(() => undefined)).toBeDefined()
+    await expect
+      .poll(() => next.allocate().catch(() => undefined), { timeout: 20_000 })
+      .toBeDefined()
     await expectCarries(first)
     expect(relay.child.hasEnded()).toBe(false)
     await close(clients)
@@ -183,7 +187,7 @@ describe('streams that want to hurt', () => {
       })
       socket.resume()
     }
-    await expect.poll(() => closed, { timeout: 8000 }).toBeGreaterThanOrEqual(45)
+    await expect.poll(() => closed, { timeout: 30_000 }).toBeGreaterThanOrEqual(45)
     expect(closed).toBe(45)
     await expectCarries(client)
     for (const socket of sockets) socket.destroy()
@@ -205,7 +209,9 @@ describe('streams that want to hurt', () => {
     }
     expect((await residentKilobytes(pids)) - before).toBeLessThan(40_000)
     client.transport.resume()
-    await expect.poll(async () => (await client.refresh()).code, { timeout: 5000 }).toBeUndefined()
+    await expect
+      .poll(async () => (await client.refresh()).code, { timeout: 20_000 })
+      .toBeUndefined()
     const whole = client.received.filter(({ payload: { length } }) => length === 1200)
     expect(whole.length).toBeGreaterThan(0)
     expect(whole.length).toBe(client.received.length)

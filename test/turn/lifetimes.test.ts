@@ -71,7 +71,7 @@ describe('an allocation lives as long as it was granted', () => {
     expect((await client.bind(0x4000, peer.address)).code).toBe(437)
     expect((await client.permit('127.0.0.2')).code).toBe(437)
     client.sendThrough(0x4000, Buffer.from('after the end'))
-    await expect.poll(() => openFiles(pids)).toBe(before)
+    await expect.poll(() => openFiles(pids), { timeout: 20_000 }).toBe(before)
     expect(peer.received).toEqual([])
   })
 
@@ -82,7 +82,7 @@ describe('an allocation lives as long as it was granted', () => {
     await client.allocate()
     await client.refresh(1)
     const isThere = async (): Promise<number | undefined> => (await client.permit('127.0.0.2')).code
-    await expect.poll(isThere, { timeout: 6000 }).toBe(437)
+    await expect.poll(isThere, { timeout: 20_000 }).toBe(437)
     expect(await openFiles(pids)).toBeLessThanOrEqual(before)
   })
 
@@ -95,7 +95,7 @@ describe('an allocation lives as long as it was granted', () => {
       expect(await openFiles(pids)).toBeGreaterThan(before)
       await sleep(10)
     }
-    await expect.poll(() => openFiles(pids), { timeout: 5000 }).toBe(before)
+    await expect.poll(() => openFiles(pids), { timeout: 20_000 }).toBe(before)
   })
 
   it('is not renewed by traffic or by requests that are refused', async () => {

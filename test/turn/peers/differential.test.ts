@@ -86,20 +86,21 @@ describe.skipIf(!hasCoturn)('answers like coturn', () => {
     ;[ours, theirs] = await Promise.all([converse(relay), converse(coturn)])
   }, 120_000)
 
-  for (const { name } of conversations) {
-    const difference = deliberate[name]
-    if (difference === undefined) {
-      it(name, () => {
-        expect(ours.get(name)).toBeDefined()
-        expect(ours.get(name)).toBe(theirs.get(name))
-      })
-    } else {
-      it(`${name}: not like coturn, for ${difference.why}`, () => {
-        expect(ours.get(name)).toBe(difference.ours)
-        expect(theirs.get(name)).toBe(difference.coturn)
-      })
-    }
-  }
+  it.for(conversations.map(({ name }) => name).filter((name) => deliberate[name] === undefined))(
+    '%s',
+    (name) => {
+      expect(ours.get(name)).toBeDefined()
+      expect(ours.get(name)).toBe(theirs.get(name))
+    },
+  )
+
+  it.for(Object.entries(deliberate).map(([name, difference]) => ({ name, ...difference })))(
+    '$name: not like coturn, for $why',
+    ({ name, ours: own, coturn }) => {
+      expect(ours.get(name)).toBe(own)
+      expect(theirs.get(name)).toBe(coturn)
+    },
+  )
 
   it('has a reason for conversations alone that exist', () => {
     const names = new Set(conversations.map(({ name }) => name))

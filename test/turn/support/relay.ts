@@ -99,6 +99,14 @@ export async function startRelay(settings: RelaySettings = {}): Promise<Relay> {
     ],
     { cwd: root, ...settings },
   )
+  // Its operator's listener comes last.
+  const status = `http://127.0.0.1:${String(metricsPort)}/status`
+  await waitUntil(child, () =>
+    fetch(status).then(
+      ({ ok }) => ok,
+      () => false,
+    ),
+  )
   await waitUntil(child, () => answersBinding(host, port))
   return {
     name: settings.io === 'dgram' ? 'relay-dgram' : 'relay',

@@ -266,9 +266,9 @@ export const conversations: readonly Conversation[] = [
 /** Each conversation with a client of its own. */
 export async function converse(server: TurnServer): Promise<Map<string, Comparable>> {
   const answers = new Map<string, Comparable>()
-  for (const { name, run } of conversations) {
+  for (const conversation of conversations) {
     await using client = await openClient(server)
-    answers.set(name, comparable(await run(client, server)))
+    answers.set(conversation.name, comparable(await conversation.run(client, server)))
     if (client.realm !== '') await client.ask(methods.refresh, [lifetime(0)], { timeoutMs: 500 })
   }
   return answers
