@@ -316,10 +316,9 @@ function problemsOf(issue: z.core.$ZodIssue): string[] {
   if (issue.code === 'invalid_union') {
     // Where one of the choices fits the kind of the value, its problems say more than "no match".
     const inner = issue.errors.find((issues) =>
-      issues.every(({ path, code }) => path.length > 0 || code !== 'invalid_type'),
+      issues.some(({ path, code }) => path.length > 0 || code === 'custom'),
     )
-    const isSpecific = inner?.some(({ path, code }) => path.length > 0 || code === 'custom')
-    if (inner !== undefined && isSpecific === true) {
+    if (inner !== undefined) {
       return inner.flatMap((problem) =>
         problemsOf({ ...problem, path: [...issue.path, ...problem.path] }),
       )

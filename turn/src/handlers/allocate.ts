@@ -61,6 +61,9 @@ export function allocate(request: Request, state: RelayState): Reply {
   if (held !== undefined && heldAddress === undefined) return refuse(508)
   const wanted = [heldAddress ?? first, second].filter((address) => address !== undefined)
 
+  // Read before anything is opened: what is malformed must leave nothing behind.
+  const asked = find(message, attributes.lifetime) ?? lifetimes.allocation
+
   const reached = reachedQuota(request, wanted, state)
   if (reached !== undefined) {
     state.events.limitReached(reached, path, owner)
@@ -79,6 +82,7 @@ export function allocate(request: Request, state: RelayState): Reply {
     return refuse(508)
   }
   const made = newAllocation(request, relays, state, {
+    grantedSeconds: Math.max(lifetimes.allocation, Math.min(asked, lifetimes.longestAllocation)),
     failedFamily: failedFamily(additional !== undefined, relays, first, second),
     token: even === true ? reserveNext(relays, wanted[0], state) : undefined,
   })
@@ -181,17 +185,14 @@ function newAllocation(
   relays: Relay[],
   state: RelayState,
   more: {
+    readonly grantedSeconds: number
     readonly failedFamily: Allocation['failedFamily']
     readonly token: Uint8Array | undefined
   },
 ): Allocation {
   const { clock, limits, allocations } = state
   const nowMs = clock.monotonicMs()
-  const asked = find(message, attributes.lifetime) ?? lifetimes.allocation
-  const grantedSeconds = Math.max(
-    lifetimes.allocation,
-    Math.min(asked, lifetimes.longestAllocation),
-  )
+  const { grantedSeconds } = more
   for (const relay of relays) {
     relay.expiresAtSeconds = clock.monotonicSeconds() + grantedSeconds
   }
