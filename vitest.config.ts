@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config'
 
-const excluded = ['**/node_modules/**', 'test/durability/long/**']
+const excluded = ['**/node_modules/**', 'test/durability/long/**', 'test/turn/peers/**']
 
 export default defineConfig({
   test: {

@@ -69,8 +69,7 @@ const contenders: readonly Contender[] = [
   },
   {
     name: 'node-turn',
-    start: (users) =>
-      startNodeTurn({ core: serverCore, nice, users, relayPorts: { first: 10_000, last: 19_999 } }),
+    start: (users) => startNodeTurn({ core: serverCore, nice, users }),
     hasChannelsUp: false,
   },
 ]

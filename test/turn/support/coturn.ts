@@ -18,7 +18,7 @@ export async function startCoturn(settings: TurnServerSettings = {}): Promise<Tu
   const certificate = await makeCertificate(folder, host)
   const [port, tlsPort] = [await freePort(host), await freePort(host)]
   const secret = 'test-secret-do-not-use'
-  const { first, last } = settings.relayPorts ?? { first: 20_000, last: 32_000 }
+  const { first, last } = settings.relayPorts ?? { first: 10_000, last: 19_999 }
   const child = startChild(
     [
       'turnserver',

@@ -17,7 +17,11 @@ export interface RelaySettings extends ChildSettings {
     readonly to: number
     readonly restSeconds?: number
   }
+  /** With a certificate that openssl makes; without one there is no TLS. */
+  readonly hasTls?: boolean
   readonly workers?: number
+  /** A limit of open files, as of `ulimit -n`. */
+  readonly maxOpenFiles?: number
   readonly io?: 'mmsg' | 'dgram'
   /** Over the relay's defaults, which the tests keep unless they say otherwise. */
   readonly limits?: Readonly<Record<string, number | readonly string[]>>
@@ -52,7 +56,7 @@ export const raisedLimits = {
 export async function startRelay(settings: RelaySettings = {}): Promise<Relay> {
   const host = settings.host ?? '127.0.0.1'
   const folder = await mkdtemp(join(tmpdir(), 'turn-'))
-  const certificate = await makeCertificate(folder, host)
+  const certificate = settings.hasTls === true ? await makeCertificate(folder, host) : undefined
   const [port, tlsPort, metricsPort] = [
     await freePort(host),
     await freePort(host),
@@ -66,9 +70,9 @@ export async function startRelay(settings: RelaySettings = {}): Promise<Relay> {
       addresses: [host, ...(settings.moreHosts ?? [])],
       udpPort: port,
       tcpPort: port,
-      tls: { ports: [tlsPort], ...certificate },
+      ...(certificate === undefined ? {} : { tls: { ports: [tlsPort], ...certificate } }),
     },
-    relay: { ports: settings.relayPorts ?? { from: 33_000, to: 59_999, restSeconds: 0 } },
+    relay: { ports: settings.relayPorts ?? { from: 20_000, to: 31_999, restSeconds: 0 } },
     credentials: { wire: { secretFiles: [secretFile] }, rest: { secretFiles: [secretFile] } },
     peers: { loopbackForTests: true, ...settings.peers },
     limits: settings.limits ?? {},
@@ -82,6 +86,9 @@ export async function startRelay(settings: RelaySettings = {}): Promise<Relay> {
   const entry = join(root, 'turn/src/main.mjs')
   const child = startChild(
     [
+      ...(settings.maxOpenFiles === undefined
+        ? []
+        : ['sh', '-c', 'ulimit -n "$0" && exec "$@"', String(settings.maxOpenFiles)]),
       process.execPath,
       '--disable-warning=ExperimentalWarning',
       ...(settings.nodeOptions ?? []),
@@ -91,6 +98,14 @@ export async function startRelay(settings: RelaySettings = {}): Promise<Relay> {
     ],
     { cwd: root, ...settings },
   )
+  // Its operator's listener comes last.
+  const status = `http://127.0.0.1:${String(metricsPort)}/status`
+  await waitUntil(child, () =>
+    fetch(status).then(
+      ({ ok }) => ok,
+      () => false,
+    ),
+  )
   await waitUntil(child, () => answersBinding(host, port))
   return {
     name: settings.io === 'dgram' ? 'relay-dgram' : 'relay',
@@ -99,7 +114,7 @@ export async function startRelay(settings: RelaySettings = {}): Promise<Relay> {
     port,
     tlsPort,
     metricsPort,
-    certificateFile: certificate.certificateFile,
+    certificateFile: certificate?.certificateFile ?? '',
     folder,
     configFile,
     child,

@@ -70,18 +70,23 @@ export function startChild(
   }
 }
 
-/** Waits until `isTrue` holds; an error with what the child printed after `seconds` or at its end. */
+/**
+ * Waits until `isTrue` holds. When the child ends before, or `seconds` pass, it is ended and the
+ * error has what it printed.
+ */
 export async function waitUntil(
   child: ServerChild,
   isTrue: () => Promise<boolean> | boolean,
-  seconds = 20,
+  seconds = 60,
 ): Promise<void> {
   const endMs = performance.now() + seconds * 1000
   while (!(await isTrue())) {
-    if (child.hasEnded()) {
-      throw new Error(`ended with ${String(await child.exit)}:\n${child.output()}`)
+    const isLate = performance.now() > endMs
+    if (isLate || child.hasEnded()) {
+      await child[Symbol.asyncDispose]()
+      const why = isLate ? 'was not ready' : `ended with ${String(await child.exit)}`
+      throw new Error(`${why}:\n${child.output()}`)
     }
-    if (performance.now() > endMs) throw new Error(`not ready:\n${child.output()}`)
     await sleep(50)
   }
 }

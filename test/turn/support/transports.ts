@@ -14,6 +14,9 @@ export interface Transport extends AsyncDisposable {
   /** Called with each STUN message and each ChannelData message. */
   onMessage(handle: (bytes: Buffer) => void): void
   readonly isClosed: () => boolean
+  /** Leaves what the server sends unread, where this is a stream, until `resume`. */
+  pause(): void
+  resume(): void
   /** Resolves when the other side has closed a stream. */
   readonly closed: Promise<void>
 }
@@ -48,6 +51,8 @@ async function openUdp({ host, port }: Target, localAddress?: string): Promise<T
     send: (bytes) => socket.send(bytes, port, host),
     onMessage: (handle) => void socket.on('message', handle),
     isClosed: () => false,
+    pause: () => undefined,
+    resume: () => undefined,
     closed: new Promise(() => undefined),
     [Symbol.asyncDispose]: () =>
       new Promise((resolve) => {
@@ -93,6 +98,8 @@ async function openStream(
     send: (bytes) => void socket.write(bytes),
     onMessage: (handle) => void handlers.push(handle),
     isClosed: () => isClosed,
+    pause: () => void socket.pause(),
+    resume: () => void socket.resume(),
     closed,
     async [Symbol.asyncDispose]() {
       socket.destroy()
