@@ -51,6 +51,8 @@ export interface Relay {
   readonly advertised: Endpoint
   readonly socket: RelaySocket
   expiresAtSeconds: number
+  /** When the wheel looks next whether it has expired. */
+  watchedAtSeconds: number
 }
 
 export interface Permission {

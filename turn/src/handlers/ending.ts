@@ -30,3 +30,23 @@ export function endAllocation(allocation: Allocation, state: RelayState, reason:
   // A copy, for each call shortens the list.
   for (const relay of allocation.relays.slice()) endRelay(allocation, relay, state, reason)
 }
+
+/**
+ * Makes sure that the end of a relay is noticed. Looks at the time it has now; when it was refreshed
+ * meanwhile, looks again. Of several looks only the one that was asked for last counts, so that
+ * refreshing to and fro leaves nothing behind.
+ */
+export function watchExpiry(allocation: Allocation, relay: Relay, state: RelayState): void {
+  const atSeconds = relay.expiresAtSeconds
+  if (relay.watchedAtSeconds <= atSeconds) return
+  relay.watchedAtSeconds = atSeconds
+  state.wheel.add(atSeconds, (nowSeconds) => {
+    if (relay.watchedAtSeconds !== atSeconds) return
+    if (relay.expiresAtSeconds <= nowSeconds) {
+      endRelay(allocation, relay, state, 'expired')
+      return
+    }
+    relay.watchedAtSeconds = Infinity
+    watchExpiry(allocation, relay, state)
+  })
+}
