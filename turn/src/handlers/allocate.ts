@@ -9,7 +9,7 @@ import { TokenBucket } from '../allocation/token-bucket.ts'
 import * as attributes from '../wire/attributes.ts'
 import { find, written, type Written } from '../wire/attributes.ts'
 import { parseIp } from '../wire/ip.ts'
-import { endRelay } from './ending.ts'
+import { watchExpiry } from './ending.ts'
 import { familyQuota, quotaKeys, sourceQuota, userQuota } from './quota-keys.ts'
 import { reasonOf, refuse, refuseUnknown, succeed, type Reply } from './reply.ts'
 import type { RelayAddress, RelayState, Request } from './request.ts'
@@ -149,7 +149,13 @@ function openAt(address: RelayAddress, port: number, state: RelayState): Relay |
   const local = { ip: address.local, port }
   const socket: RelaySocket | undefined = state.sockets.open(local)
   return (
-    socket && { local, advertised: { ip: address.advertised, port }, socket, expiresAtSeconds: 0 }
+    socket && {
+      local,
+      advertised: { ip: address.advertised, port },
+      socket,
+      expiresAtSeconds: 0,
+      expiry: undefined,
+    }
   )
 }
 
@@ -219,16 +225,6 @@ function newAllocation(
   for (const relay of relays) watchExpiry(allocation, relay, state)
   state.events.allocated(allocation)
   return allocation
-}
-
-/** Looks again whenever the relay would expire, for it may have been refreshed since. */
-function watchExpiry(allocation: Allocation, relay: Relay, state: RelayState): void {
-  const look = (nowSeconds: number): void => {
-    if (!allocation.relays.includes(relay)) return
-    if (relay.expiresAtSeconds <= nowSeconds) endRelay(allocation, relay, state, 'expired')
-    else state.wheel.add(relay.expiresAtSeconds, look)
-  }
-  state.wheel.add(relay.expiresAtSeconds, look)
 }
 
 function success(allocation: Allocation): Reply {

@@ -12,6 +12,8 @@ export function endRelay(
 ): void {
   const at = allocation.relays.indexOf(relay)
   if (at === -1) return
+  if (relay.expiry !== undefined) state.wheel.remove(relay.expiry)
+  relay.expiry = undefined
   relay.socket.close()
   state.addresses
     .find(({ local }) => isSameIp(local, relay.local.ip))
@@ -29,4 +31,13 @@ export function endRelay(
 export function endAllocation(allocation: Allocation, state: RelayState, reason: EndReason): void {
   // A copy, for each call shortens the list.
   for (const relay of allocation.relays.slice()) endRelay(allocation, relay, state, reason)
+}
+
+/** Has the relay end when its time is over; again after each change of that time. */
+export function watchExpiry(allocation: Allocation, relay: Relay, state: RelayState): void {
+  if (relay.expiry !== undefined) state.wheel.remove(relay.expiry)
+  relay.expiry = state.wheel.add(relay.expiresAtSeconds, () => {
+    relay.expiry = undefined
+    endRelay(allocation, relay, state, 'expired')
+  })
 }

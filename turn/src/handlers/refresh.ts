@@ -1,7 +1,7 @@
 import { lifetimes } from '../allocation/allocation.ts'
 import * as attributes from '../wire/attributes.ts'
 import { find, written } from '../wire/attributes.ts'
-import { endRelay } from './ending.ts'
+import { endRelay, watchExpiry } from './ending.ts'
 import { refuse, succeed, type Reply } from './reply.ts'
 import type { RelayState, Request } from './request.ts'
 
@@ -22,13 +22,8 @@ export function refresh({ message, allocation }: Request, state: RelayState): Re
   }
   const expiresAtSeconds = state.clock.monotonicSeconds() + granted
   for (const relay of relays) {
-    // The wheel looks when it was to expire before; what expires sooner than that is told.
-    if (expiresAtSeconds < relay.expiresAtSeconds) {
-      state.wheel.add(expiresAtSeconds, (nowSeconds) => {
-        if (relay.expiresAtSeconds <= nowSeconds) endRelay(allocation, relay, state, 'expired')
-      })
-    }
     relay.expiresAtSeconds = expiresAtSeconds
+    watchExpiry(allocation, relay, state)
   }
   return succeed(written(attributes.lifetime, granted))
 }
