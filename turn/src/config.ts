@@ -72,12 +72,13 @@ const Limits = z.strictObject({
   refusalsPerSecond: Count.default(10).describe(
     'Answers 400, 401 and 438 by UDP to one address (IPv6: one /64); then silence.',
   ),
+  refusalsPerSecondInAll: Count.default(10_000).describe(
+    'Answers of that kind by one process to all together; a flood must not keep it from relaying.',
+  ),
   refusalsUnlimited: z
     .array(Network)
     .default([])
-    .describe(
-      'Networks that the limit of refusals does not apply to: call servers, partner relays.',
-    ),
+    .describe('Networks that no limit of refusals applies to: call servers, partner relays.'),
   streamsPerSource: Count.default(256).describe('TCP and TLS connections from one address.'),
 })
 

@@ -127,6 +127,8 @@ export function relayServer(deps: ServerDeps): RelayServer {
   const { state, counters, current } = deps
   const { allocations, clock } = state
   const headers = dataHeaders()
+  let refusalSecond = -1
+  let refusalCount = 0
   const channelHeader = new Uint8Array(channelHeaderBytes)
 
   function drop(reason: DropReason): void {
@@ -208,7 +210,13 @@ export function relayServer(deps: ServerDeps): RelayServer {
     const { client } = path
     if (path.transport === 'UDP' && !isUnlimited(client.ip)) {
       const nowSeconds = clock.monotonicSeconds()
+      if (nowSeconds !== refusalSecond) {
+        refusalSecond = nowSeconds
+        refusalCount = 0
+      }
+      if (refusalCount >= state.limits.refusalsPerSecondInAll) return drop('refusal-limit')
       if (!current.refusals.has(client.ip, nowSeconds)) return drop('refusal-limit')
+      refusalCount += 1
       current.refusals.take(client.ip, nowSeconds)
     }
     reply(message, path, current.authenticator.refusal(code, client))

@@ -49,6 +49,7 @@ export const raisedLimits = {
   allocationsPerUser: 20_000,
   allocationsPerSource: 20_000,
   refusalsPerSecond: 1_000_000,
+  refusalsPerSecondInAll: 20_000,
   bitsPerSecond: 0,
 } as const
 
@@ -83,14 +84,13 @@ export async function startRelay(settings: RelaySettings = {}): Promise<Relay> {
     ...settings.config,
   }
   await writeFile(configFile, stringify(config))
-  const entry = join(root, 'turn/src/main.ts')
+  const entry = join(root, 'turn/src/main.mjs')
   const child = startChild(
     [
       ...(settings.maxOpenFiles === undefined
         ? []
         : ['sh', '-c', 'ulimit -n "$0" && exec "$@"', String(settings.maxOpenFiles)]),
       process.execPath,
-      '--disable-sigusr1',
       '--disable-warning=ExperimentalWarning',
       ...(settings.nodeOptions ?? []),
       entry,

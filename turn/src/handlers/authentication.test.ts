@@ -197,6 +197,15 @@ describe('authentication', () => {
     expect(relay.server.counters.drops['refusal-limit']).toBe(2)
   })
 
+  it('stops answering strangers altogether when there are too many of them in a second', () => {
+    const relay = testRelay({ limits: { refusalsPerSecondInAll: 3 } })
+    const ask = (last: number): number | undefined =>
+      codeOf(relay.client({ address: `192.0.2.${String(last)}` }).send(unsigned(methods.allocate)))
+    expect([1, 2, 3, 4, 5].map(ask)).toEqual([401, 401, 401, undefined, undefined])
+    relay.clock.advance(1)
+    expect(ask(4)).toBe(401)
+  })
+
   it('counts a /64 of IPv6 as one address, and never limits streams or who is exempt', () => {
     const relay = testRelay({ limits: { refusalsPerSecond: 1, refusalsUnlimited: ['192.0.2.99'] } })
     const ask = (address: string, transport: 'UDP' | 'TCP' = 'UDP'): number | undefined =>

@@ -133,7 +133,13 @@ export function authenticator(deps: {
       if (holder !== undefined && holder.username !== user.username) {
         return { kind: 'foreign', code: 441, seal: { key, hash: integrity } }
       }
-      const owner: Owner = { username: user.username, quotaKey: user.quotaKey, key, keyHash }
+      const owner: Owner = {
+        username: user.username,
+        quotaKey: user.quotaKey,
+        // A copy: a small Buffer is part of a larger one, which would live as long as the allocation.
+        key: Uint8Array.from(key),
+        keyHash,
+      }
       return { kind: 'accepted', owner, isFederated: user.isFederated, integrity }
     },
   }

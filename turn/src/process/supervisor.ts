@@ -47,7 +47,7 @@ interface Place {
   quickEnds: number
 }
 
-const workerFile = fileURLToPath(new URL('worker.ts', import.meta.url))
+const workerFile = fileURLToPath(new URL('worker.mjs', import.meta.url))
 /** Descriptors of a child: 0 to 2, the channel, then what is handed down. */
 const firstHandedFd = 4
 const listenerBufferBytes = 4 * 1024 * 1024
@@ -99,7 +99,12 @@ export async function startRelay(path: string): Promise<Relay> {
     const child = fork(workerFile, [], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...handed],
       serialization: 'advanced',
-      execArgv: ['--disable-sigusr1', '--disable-warning=ExperimentalWarning'],
+      // Packets make no garbage, so a small space for young objects costs nothing and saves 40 MB.
+      execArgv: [
+        '--disable-sigusr1',
+        '--disable-warning=ExperimentalWarning',
+        '--max-semi-space-size=2',
+      ],
     })
     place.child = child
     place.isReady = false

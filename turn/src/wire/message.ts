@@ -52,6 +52,16 @@ export const protection = {
   fingerprint: 0x8028,
 } as const
 
+// Made once: a flood of such messages would pay most for the stack of each error.
+const malformed = {
+  notStun: new MalformedMessage('not a STUN header'),
+  notLast: new MalformedMessage('FINGERPRINT is not last'),
+  tooLong: new MalformedMessage('an attribute is longer than the message'),
+  wrongFingerprint: new MalformedMessage('FINGERPRINT has 4 bytes'),
+  wrongIntegrity: new MalformedMessage('MESSAGE-INTEGRITY has 20 bytes'),
+  wrongIntegritySha256: new MalformedMessage('MESSAGE-INTEGRITY-SHA256 has 16 to 32 bytes'),
+} as const
+
 const classes: readonly MessageClass[] = ['request', 'indication', 'success', 'error']
 
 /** The 14 bits of the type: the two bits of the class lie between those of the method. */
@@ -93,7 +103,7 @@ export function hasStunHeader(bytes: Uint8Array): boolean {
  * integrity and the fingerprint are read (RFC 8489 §14.5), after the fingerprint nothing may come.
  */
 export function decodeMessage(bytes: Uint8Array): ReceivedMessage {
-  if (!hasStunHeader(bytes)) throw new MalformedMessage('not a STUN header')
+  if (!hasStunHeader(bytes)) throw malformed.notStun
   const type = uint16(bytes, 0)
   const attributes: RawAttribute[] = []
   let integrityAt: number | undefined
@@ -101,20 +111,20 @@ export function decodeMessage(bytes: Uint8Array): ReceivedMessage {
   let fingerprintAt: number | undefined
   let at = headerBytes
   while (at < bytes.length) {
-    if (fingerprintAt !== undefined) throw new MalformedMessage('FINGERPRINT is not last')
+    if (fingerprintAt !== undefined) throw malformed.notLast
     const attributeType = uint16(bytes, at)
     const length = uint16(bytes, at + 2)
     const end = at + 4 + length
-    if (end > bytes.length) throw new MalformedMessage('an attribute is longer than the message')
+    if (end > bytes.length) throw malformed.tooLong
     if (attributeType === protection.fingerprint) {
-      if (length !== 4) throw new MalformedMessage('FINGERPRINT has 4 bytes')
+      if (length !== 4) throw malformed.wrongFingerprint
       fingerprintAt = at
     } else if (attributeType === protection.integrity) {
-      if (length !== 20) throw new MalformedMessage('MESSAGE-INTEGRITY has 20 bytes')
+      if (length !== 20) throw malformed.wrongIntegrity
       if (integritySha256At === undefined) integrityAt ??= at
     } else if (attributeType === protection.integritySha256) {
       if (length < 16 || length > 32 || length % 4 !== 0) {
-        throw new MalformedMessage('MESSAGE-INTEGRITY-SHA256 has 16 to 32 bytes')
+        throw malformed.wrongIntegritySha256
       }
       integritySha256At ??= at
     } else if (integrityAt === undefined && integritySha256At === undefined) {
@@ -125,7 +135,8 @@ export function decodeMessage(bytes: Uint8Array): ReceivedMessage {
   return {
     class: classOfType(type),
     method: methodOfType(type),
-    transactionId: bytes.slice(8, headerBytes),
+    // A copy, also of a Buffer, whose own `slice` is a view.
+    transactionId: Uint8Array.from(bytes.subarray(8, headerBytes)),
     attributes,
     bytes,
     integrityAt,
