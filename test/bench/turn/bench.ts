@@ -163,7 +163,7 @@ async function inRounds(
     if (refused > 0) throw new Error(`${contender.name} refused ${String(refused)} allocations`)
     entries.push(entry)
   }
-  const seconds = isQuick ? 1 : 2
+  const seconds = 1
   const rounds = isQuick ? 2 : 5
   const columns = new Map<string, Column>()
   const note = (column: string, name: string, value: Measured): void => {

@@ -46,7 +46,7 @@ describe.skipIf(!hasChromium)(
       expect(result.candidateTypes).toEqual(['relay'])
       expect(result.relayProtocols).toEqual([protocol.toLowerCase()])
       expect(result.sent).toBeGreaterThan(0)
-      expect(result).toMatchObject({ received: result.sent, isInOrder: true, interruptions: 0 })
+      expect(result).toMatchObject({ received: result.sent, isInOrder: true, failures: 0 })
       expect(result.audioPacketsReceived).toBeGreaterThan(0)
       expect(result.videoFramesDecoded).toBeGreaterThan(0)
       expect(result.mediaLoss).toBeLessThan(0.01)
@@ -72,7 +72,7 @@ describe.skipIf(!hasChromium)(
       const iceServers = [side(udp.url(relay), 0), side(tls.url(relay), 1)] as const
       const result = await browser.call({ iceServers, seconds: 5, messagesPerSecond: 50 })
       expect(result.relayProtocols.toSorted()).toEqual(['tls', 'udp'])
-      expect(result).toMatchObject({ received: result.sent, isInOrder: true, interruptions: 0 })
+      expect(result).toMatchObject({ received: result.sent, isInOrder: true, failures: 0 })
     })
 
     // Permissions last 5 minutes, channels and allocations 10: all of them are renewed on the way.

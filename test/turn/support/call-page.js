@@ -10,6 +10,7 @@ globalThis.makeCall = async ({ iceServers, seconds, messagesPerSecond }) => {
   const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
   const problems = []
   let interruptions = 0
+  let failures = 0
   for (const [index, side] of sides.entries()) {
     let wasConnected = false
     side.addEventListener('icecandidate', ({ candidate }) => {
@@ -21,6 +22,7 @@ globalThis.makeCall = async ({ iceServers, seconds, messagesPerSecond }) => {
     side.addEventListener('connectionstatechange', () => {
       if (side.connectionState === 'connected') wasConnected = true
       else if (wasConnected && side.connectionState !== 'closed') interruptions += 1
+      if (side.connectionState === 'failed') failures += 1
     })
   }
 
@@ -106,5 +108,6 @@ globalThis.makeCall = async ({ iceServers, seconds, messagesPerSecond }) => {
     videoFramesDecoded: counted.videoFramesDecoded,
     mediaLoss: counted.lost / Math.max(1, counted.packets + counted.lost),
     interruptions,
+    failures,
   }
 }

@@ -36,8 +36,10 @@ export interface CallResult {
   readonly videoFramesDecoded: number
   /** Packets of sound and picture that were lost, of all that were sent. */
   readonly mediaLoss: number
-  /** Times a connection left the state "connected". */
+  /** Times a connection left the state "connected", if for a moment: a starved browser does that too. */
   readonly interruptions: number
+  /** Times it was given up. */
+  readonly failures: number
 }
 
 export interface Browser extends AsyncDisposable {

@@ -154,7 +154,7 @@ function openAt(address: RelayAddress, port: number, state: RelayState): Relay |
       advertised: { ip: address.advertised, port },
       socket,
       expiresAtSeconds: 0,
-      watchedAtSeconds: Infinity,
+      expiry: undefined,
     }
   )
 }
