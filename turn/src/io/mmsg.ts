@@ -73,6 +73,9 @@ const relayReceiveBytes = 256 * 1024
 /** How long rounds may follow one another before the event loop runs. */
 const maxRoundsMs = 20
 
+/** How long the event loop waits at most when it has something to tell. */
+const newsMs = 50
+
 const kindListener = 1
 const kindRelay = 2
 const kindWake = 3
@@ -445,6 +448,9 @@ export function mmsgIo(libc: Libc, server: () => RelayServer): MmsgIo {
     }
   }
 
+  /** An allocation came or went: the event loop has something to tell the other processes. */
+  let hasNews = false
+
   const sockets: RelaySockets = {
     canForbidFragments: true,
     open(local) {
@@ -468,6 +474,7 @@ export function mmsgIo(libc: Libc, server: () => RelayServer): MmsgIo {
         close() {
           // What waits for this socket goes first: its number is soon another's.
           flush()
+          hasNews = true
           kinds[fd] = 0
           owners[fd] = undefined
           libc.close(fd)
@@ -476,6 +483,7 @@ export function mmsgIo(libc: Libc, server: () => RelayServer): MmsgIo {
       return own
     },
     attach(allocation) {
+      hasNews = true
       for (const { socket } of allocation.relays) owners[(socket as MmsgSocket).fd] = allocation
     },
   }
@@ -492,10 +500,12 @@ export function mmsgIo(libc: Libc, server: () => RelayServer): MmsgIo {
   /** Waits, and deals with what came. Whether the event loop is to run at once. */
   function round(wakeFd: number | undefined): boolean {
     const untilTickMs = 1000 - (nowMs % 1000)
-    const count = epollWait(epoll, base + eventsAt, maxEvents, untilTickMs)
+    const waitMs = hasNews ? Math.min(newsMs, untilTickMs) : untilTickMs
+    const count = epollWait(epoll, base + eventsAt, maxEvents, waitMs)
     updateClock()
     const startMs = nowMs
-    let isWoken = count < 0
+    let isWoken = count < 0 || (count === 0 && hasNews)
+    if (isWoken) hasNews = false
     for (let i = 0; i < count; i += 1) {
       const fd = words[(eventsAt + i * eventSize + eventDataAt) >> 2] ?? 0
       const kind = kinds[fd]

@@ -395,7 +395,10 @@ describe.runIf(hasMmsg)('a process that dies', () => {
       // Processes tell one another what they hold a few times a second.
       await wait(300)
     }
-    expect(Object.fromEntries(codes)).toEqual({ 0: 4, 486: 4 })
+    // One more at most on a machine so busy that the word comes late.
+    const given = codes.get(0) ?? 0
+    expect([4, 5]).toContain(given)
+    expect(codes.get(486)).toBe(8 - given)
     for (const name of ['udp-0', 'udp-1'])
       process.kill(started.relay.processes()[name] ?? 0, 'SIGKILL')
     await untilTrue(async () => {
