@@ -72,7 +72,7 @@ const Limits = z.strictObject({
   refusalsPerSecond: Count.default(10).describe(
     'Answers 400, 401 and 438 by UDP to one address (IPv6: one /64); then silence.',
   ),
-  refusalsPerSecondInAll: Count.default(10_000).describe(
+  refusalsPerSecondInAll: Count.default(5_000).describe(
     'Answers of that kind by one process to all together; a flood must not keep it from relaying.',
   ),
   refusalsUnlimited: z

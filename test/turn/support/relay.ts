@@ -49,7 +49,6 @@ export const raisedLimits = {
   allocationsPerUser: 20_000,
   allocationsPerSource: 20_000,
   refusalsPerSecond: 1_000_000,
-  refusalsPerSecondInAll: 20_000,
   bitsPerSecond: 0,
 } as const
 
