@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config'
 
-const excluded = ['**/node_modules/**', 'test/durability/long/**']
+const excluded = ['**/node_modules/**', 'test/durability/long/**', 'test/turn/peers/**']
 
 export default defineConfig({
   test: {
@@ -13,7 +13,12 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'parts',
-          include: ['backend/src/**/*.test.ts', 'scripts/**/*.test.ts', 'test/**/*.test.ts'],
+          include: [
+            'backend/src/**/*.test.ts',
+            'turn/src/**/*.test.ts',
+            'scripts/**/*.test.ts',
+            'test/**/*.test.ts',
+          ],
           exclude: [...excluded, 'test/e2e/**'],
         },
       },

@@ -17,6 +17,7 @@ import { benchSend } from './send.ts'
 import { benchSockets } from './sockets.ts'
 import { benchStart } from './start.ts'
 import { benchWideColumn } from './wide-column.ts'
+import { benchTurn } from './turn/bench.ts'
 
 const usage = `Usage: npm run bench -- NAME [--quick] [--shape embedded|split]
 
@@ -28,6 +29,8 @@ const usage = `Usage: npm run bench -- NAME [--quick] [--shape embedded|split]
   start     time until ready, and memory
   frozen-node  the same calls while one of three nodes is frozen (--network of npm run engines)
   wide-column  calls of the port, and a queue's churn, on the cluster that TEST_CASSANDRA names
+  turn      the relay beside Debian's coturn and node-turn, in turns on one core; --part picks of
+            throughput, latency, memory, flood (repeatable)
 `
 
 const { values, positionals } = parseArgs({
@@ -36,6 +39,7 @@ const { values, positionals } = parseArgs({
     quick: { type: 'boolean', default: false },
     shape: { type: 'string' },
     network: { type: 'string' },
+    part: { type: 'string', multiple: true, default: [] },
   },
 })
 const [name] = positionals
@@ -118,6 +122,9 @@ switch (name) {
   }
   case 'start':
     await benchStart()
+    break
+  case 'turn':
+    await benchTurn({ isQuick: values.quick, parts: values.part })
     break
   case undefined:
   default:

@@ -9,10 +9,11 @@ import { cheapPasswords, isIntact, newWorld, tokensOf } from '../hostile/world.t
 import { startTestServer } from '../support/server.ts'
 import { parserTargets, type FuzzTarget } from './parsers.ts'
 import { keepSeed } from './seeds.ts'
+import { fuzzTurn } from './turn.ts'
 
 const usage = `Usage: npm run fuzz -- NAME [--seconds N] [--seed N]
 
-  NAME        one of those below, or parsers, endpoints or all
+  NAME        one of those below, or parsers, endpoints, turn or all
   --seconds   how long in all, shared evenly (60)
   --seed      repeats a run; printed with each result
 
@@ -21,6 +22,9 @@ find it. Exit codes: 0 nothing found, 1 something found, 2 wrong usage.
 
 Parsers:
 ${parserTargets.map(({ name, summary }) => `  ${name.padEnd(18)}${summary}`).join('\n')}
+
+turn                a relay in processes of its own under packets at line rate; with a fault, the last
+                    packets are kept in test-results
 
 Endpoints, each with requests made by its declaration and damaged:
 ${publicEndpoints.map(({ name }) => `  ${name}`).join('\n')}
@@ -97,7 +101,8 @@ async function run(): Promise<number> {
     name === each || name === group || name === 'all'
   const parsers = parserTargets.filter((target) => isChosen('parsers', target.name))
   const endpoints = publicEndpoints.filter((endpoint) => isChosen('endpoints', endpoint.name))
-  const count = parsers.length + endpoints.length
+  const hasTurn = isChosen('turn', 'turn')
+  const count = parsers.length + endpoints.length + (hasTurn ? 1 : 0)
   const isUsable = rest.length === 0 && seconds > 0 && Number.isSafeInteger(seed) && count > 0
   if (values.help || !isUsable) {
     ;(values.help ? process.stdout : process.stderr).write(usage)
@@ -116,6 +121,12 @@ async function run(): Promise<number> {
         pace,
       )),
     )
+  }
+  if (hasTurn) {
+    const { runs, fault } = await fuzzTurn({ ...pace, say })
+    const finding = fault === undefined ? 'nothing found' : `FAULT: ${fault}`
+    say(`turn: ${finding} in ${String(runs)} packets, seed ${String(seed)}`)
+    outcomes.push({ name: 'turn', runs, isFine: fault === undefined })
   }
   const runs = outcomes.reduce((sum, outcome) => sum + outcome.runs, 0)
   const faulty = outcomes.filter(({ isFine }) => !isFine)

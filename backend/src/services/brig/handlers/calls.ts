@@ -1,9 +1,10 @@
+import { issueWireCredential } from '../../../../../turn/src/credentials.ts'
 import { callErrors, type callsApi } from '../../../contract/brig/calls.ts'
 import type { Handlers } from '../../../contract/endpoint.ts'
 import { ApiError } from '../../../contract/error.ts'
 import type { Clock } from '../../../platform/clock.ts'
 import type { Ids } from '../../../platform/ids.ts'
-import { limitRelays, turnCredential } from '../rules/turn-credential.ts'
+import { limitRelays } from '../rules/relays.ts'
 import type { Turn } from '../turn.ts'
 
 const configSeconds = 3600
@@ -30,11 +31,15 @@ export function callHandlers(deps: {
       const shuffled = shuffle(turn.uris)
       const uris = query.limit === undefined ? shuffled : limitRelays(shuffled, query.limit)
       const expires = Math.floor(clock.nowMs() / 1000) + credentialSeconds
-      const { username, credential } = turnCredential(caller.user, turn.secret, expires)
+      const { username, password } = issueWireCredential(caller.user, turn.secret, expires)
       return Promise.resolve({
         status: 200,
         body: {
-          ice_servers: shuffle(uris).map((uri) => ({ urls: [uri], username, credential })),
+          ice_servers: shuffle(uris).map((uri) => ({
+            urls: [uri],
+            username,
+            credential: password,
+          })),
           ttl: configSeconds,
         },
       })

@@ -1,0 +1,45 @@
+import { restCredentials, type Credentials } from './stun.ts'
+import { freePort } from './ports.ts'
+import { startChild, waitUntil } from './server-child.ts'
+import { answersBinding, type TurnServer, type TurnServerSettings } from './turn-server.ts'
+
+/** The npm package `node-turn`, a peer in benchmarks only: UDP, users written into its options. */
+export async function startNodeTurn(
+  settings: TurnServerSettings & { readonly users?: number } = {},
+): Promise<TurnServer> {
+  const host = settings.host ?? '127.0.0.1'
+  const port = await freePort(host)
+  const users: Credentials[] = Array.from({ length: settings.users ?? 100 }, (_, index) =>
+    restCredentials('test-secret-do-not-use', `client-${String(index)}`),
+  )
+  const options = {
+    listeningPort: port,
+    listeningIps: [host],
+    relayIps: [host],
+    minPort: settings.relayPorts?.first ?? 5_000,
+    maxPort: settings.relayPorts?.last ?? 9_999,
+    authMech: 'long-term',
+    realm: 'dummy.io',
+    credentials: Object.fromEntries(users.map((user) => [user.username, user.password])),
+    debugLevel: 'OFF',
+  }
+  const program = `const Turn = require('node-turn'); new Turn(${JSON.stringify(options)}).start()`
+  const child = startChild([process.execPath, '--eval', program], {
+    cwd: import.meta.dirname,
+    ...settings,
+  })
+  await waitUntil(child, () => answersBinding(host, port))
+  return {
+    name: 'node-turn',
+    version: '0.0.6',
+    host,
+    port,
+    tlsPort: 0,
+    certificateFile: '',
+    child,
+    realm: 'dummy.io',
+    secret: '',
+    credentialsFor: (index) => users[index % users.length] ?? { username: '', password: '' },
+    [Symbol.asyncDispose]: () => child[Symbol.asyncDispose](),
+  }
+}

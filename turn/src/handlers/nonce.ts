@@ -1,0 +1,53 @@
+import { timingSafeEqual } from 'node:crypto'
+import { hmac } from '../wire/hmac.ts'
+import { ipBytes, writeWord, type Endpoint } from '../wire/ip.ts'
+
+/** Nonces that hold nothing but a time and a proof, so that asking for one leaves nothing behind. */
+export interface Nonces {
+  issue(client: Endpoint, unixSeconds: number): string
+  /** Whether this relay, or one with the same key, gave it to that client not too long ago. */
+  isValid(nonce: string, client: Endpoint, unixSeconds: number): boolean
+}
+
+export const nonceSeconds = 600
+
+/** Says that the features in the next four characters are the server's (RFC 8489 §9.2). */
+const featureCookie = 'obMatJos2'
+/** 24 bits: password algorithms. Names as hashes are not offered, for ours are not known beforehand. */
+const features = Buffer.from([0x80, 0, 0]).toString('base64')
+
+/**
+ * At most 28 characters. `offersSha256` puts the security features in front, so that nobody on the
+ * way can take the better algorithm away without making the nonce wrong.
+ */
+export function nonces(key: Uint8Array, offersSha256: boolean): Nonces {
+  const prefix = offersSha256 ? featureCookie + features : ''
+  // Keys are shared with tokens, and nonces of either kind are not the other.
+  const purpose = Buffer.from(`nonce ${prefix}`)
+  const proofBytes = offersSha256 ? 7 : 12
+
+  function proofOf(client: Endpoint, time: Uint8Array): Uint8Array {
+    const port = Uint8Array.of(client.port >>> 8, client.port)
+    return hmac('sha256', key, purpose, ipBytes(client.ip), port, time).subarray(0, proofBytes)
+  }
+
+  return {
+    issue(client, unixSeconds) {
+      const time = new Uint8Array(4)
+      writeWord(time, 0, unixSeconds)
+      return prefix + Buffer.concat([time, proofOf(client, time)]).toString('base64url')
+    },
+    isValid(nonce, client, unixSeconds) {
+      if (!nonce.startsWith(prefix)) return false
+      const text = nonce.slice(prefix.length)
+      // Cheap first: what cannot be ours is not worth a hash.
+      if (text.length !== Math.ceil(((4 + proofBytes) * 4) / 3)) return false
+      const bytes = Buffer.from(text, 'base64url')
+      // Decoding overlooks foreign characters: only what encodes to the same text is ours.
+      if (bytes.length !== 4 + proofBytes || bytes.toString('base64url') !== text) return false
+      const age = (unixSeconds - bytes.readUInt32BE(0)) | 0
+      if (age > nonceSeconds || age < -nonceSeconds) return false
+      return timingSafeEqual(bytes.subarray(4), proofOf(client, bytes.subarray(0, 4)))
+    },
+  }
+}
