@@ -1,5 +1,4 @@
 import { isSameIp, type Endpoint, type Ip } from '../wire/ip.ts'
-import type { Timer } from './timer-wheel.ts'
 import type { TokenBucket } from './token-bucket.ts'
 
 export type Transport = 'UDP' | 'TCP' | 'TLS'
@@ -52,8 +51,8 @@ export interface Relay {
   readonly advertised: Endpoint
   readonly socket: RelaySocket
   expiresAtSeconds: number
-  /** When that is looked at; taken back when the relay ends before. */
-  expiry: Timer | undefined
+  /** When the wheel looks next whether it has expired. */
+  watchedAtSeconds: number
 }
 
 export interface Permission {

@@ -10,7 +10,8 @@ export class TokenBucket {
 
   /** `bitsPerSecond` 0 lets everything through. */
   constructor(bitsPerSecond: number, nowMs: number) {
-    this.#bytesPerMs = Math.floor(bitsPerSecond / 8000)
+    // A byte in a millisecond is the least there is.
+    this.#bytesPerMs = bitsPerSecond === 0 ? 0 : Math.max(1, Math.floor(bitsPerSecond / 8000))
     this.#capacity = this.#bytesPerMs * 1000
     this.#bytes = this.#capacity
     this.#filledAtMs = nowMs

@@ -160,7 +160,7 @@ function openAt(address: RelayAddress, port: number, state: RelayState): Relay |
       advertised: { ip: address.advertised, port },
       socket,
       expiresAtSeconds: 0,
-      expiry: undefined,
+      watchedAtSeconds: Infinity,
     }
   )
 }

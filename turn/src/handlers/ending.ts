@@ -12,8 +12,6 @@ export function endRelay(
 ): void {
   const at = allocation.relays.indexOf(relay)
   if (at === -1) return
-  if (relay.expiry !== undefined) state.wheel.remove(relay.expiry)
-  relay.expiry = undefined
   relay.socket.close()
   state.addresses
     .find(({ local }) => isSameIp(local, relay.local.ip))
@@ -33,11 +31,22 @@ export function endAllocation(allocation: Allocation, state: RelayState, reason:
   for (const relay of allocation.relays.slice()) endRelay(allocation, relay, state, reason)
 }
 
-/** Has the relay end when its time is over; again after each change of that time. */
+/**
+ * Makes sure that the end of a relay is noticed. Looks at the time it has now; when it was refreshed
+ * meanwhile, looks again. Of several looks only the one that was asked for last counts, so that
+ * refreshing to and fro leaves nothing behind.
+ */
 export function watchExpiry(allocation: Allocation, relay: Relay, state: RelayState): void {
-  if (relay.expiry !== undefined) state.wheel.remove(relay.expiry)
-  relay.expiry = state.wheel.add(relay.expiresAtSeconds, () => {
-    relay.expiry = undefined
-    endRelay(allocation, relay, state, 'expired')
+  const atSeconds = relay.expiresAtSeconds
+  if (relay.watchedAtSeconds <= atSeconds) return
+  relay.watchedAtSeconds = atSeconds
+  state.wheel.add(atSeconds, (nowSeconds) => {
+    if (relay.watchedAtSeconds !== atSeconds) return
+    if (relay.expiresAtSeconds <= nowSeconds) {
+      endRelay(allocation, relay, state, 'expired')
+      return
+    }
+    relay.watchedAtSeconds = Infinity
+    watchExpiry(allocation, relay, state)
   })
 }

@@ -264,6 +264,33 @@ describe('Refresh', () => {
     expect(relay.lines.filter(({ fields }) => fields['reason'] === 'expired')).toHaveLength(2)
   })
 
+  it('to and fro leaves one look at the wheel, not one for each', () => {
+    const relay = testRelay()
+    const client = allocated(relay.client())
+    let looks = 0
+    const { wheel } = relay.server.state
+    const add = wheel.add.bind(wheel)
+    wheel.add = (at, onDue) => {
+      looks += 1
+      add(at, onDue)
+    }
+    for (let count = 0; count < 50; count += 1) {
+      client.ask(methods.refresh, lifetime(3600))
+      client.ask(methods.refresh, lifetime(5))
+    }
+    expect(looks).toBe(1)
+    client.ask(methods.refresh, lifetime(60))
+    for (let second = 0; second < 59; second += 1) {
+      relay.clock.advance(1)
+      relay.server.tick()
+    }
+    expect(client.allocation()).toBeDefined()
+    relay.clock.advance(1)
+    relay.server.tick()
+    expect(client.allocation()).toBeUndefined()
+    expect(looks).toBe(2)
+  })
+
   it('of one of two families ends that one alone', () => {
     const relay = testRelay({}, both)
     const client = relay.client()
