@@ -176,7 +176,7 @@ describe('after ten thousand allocations', () => {
     await rounds(20)
     const before = { files: await openFiles(pids), kilobytes: await residentKilobytes(pids) }
     await rounds(200)
-    await expect.poll(() => openFiles(pids), patient).toBe(before.files)
+    await expect.poll(() => openFiles(pids), patient).toBeLessThanOrEqual(before.files)
     expect((await residentKilobytes(pids)) - before.kilobytes).toBeLessThan(64 * 1024)
     expect(await processTree(relay.child.pid)).toEqual(pids)
     const metrics = await relay.metrics()

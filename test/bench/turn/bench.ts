@@ -23,8 +23,11 @@ export interface TurnBenchSettings {
 
 interface Contender {
   readonly name: string
-  /** A fresh one on the server's core, ready for `clients` from addresses of their own. */
-  start(clients: number): Promise<TurnServer>
+  /**
+   * A fresh one on the server's core, ready for `clients` from addresses of their own; as it is
+   * delivered, or with its limits out of the way.
+   */
+  start(clients: number, limits: 'delivered' | 'raised'): Promise<TurnServer>
   /** Whether it takes ChannelData upwards; else Send indications stand in. */
   readonly hasChannelsUp: boolean
 }
@@ -53,7 +56,13 @@ const nice = process.getuid?.() === 0 ? -10 : 0
 const contenders: readonly Contender[] = [
   {
     name: 'relay',
-    start: () => startRelay({ core: serverCore, nice, limits: raisedLimits, workers: 1 }),
+    start: (_clients, limits) =>
+      startRelay({
+        core: serverCore,
+        nice,
+        limits: limits === 'raised' ? raisedLimits : {},
+        workers: 1,
+      }),
     hasChannelsUp: true,
   },
   {
@@ -88,8 +97,13 @@ export async function benchTurn({ isQuick, parts }: TurnBenchSettings): Promise<
   if (isWanted('flood')) await floods(generator, lasting, isQuick ? 3 : 10)
 }
 
-async function enter(generator: Generator, contender: Contender, count: number): Promise<Entry> {
-  const server = await contender.start(count)
+async function enter(
+  generator: Generator,
+  contender: Contender,
+  count: number,
+  limits: 'delivered' | 'raised' = 'raised',
+): Promise<Entry> {
+  const server = await contender.start(count, limits)
   const load = await generator.open(`${contender.name}-${String(server.child.pid)}`, {
     server: { host: server.host, port: server.port },
     clients: count,
@@ -354,7 +368,7 @@ async function floods(
   for (const flood of kinds) {
     const figures: Record<string, unknown> = {}
     for (const contender of chosen) {
-      const entry = await enter(generator, contender, 20)
+      const entry = await enter(generator, contender, 20, 'delivered')
       await using server = entry.server
       await using load = entry.load
       await load.allocate()

@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { restCredentials, type Credentials } from './stun.ts'
 import { freePort } from './ports.ts'
 import { startChild, waitUntil } from './server-child.ts'
@@ -23,8 +26,11 @@ export async function startNodeTurn(
     credentials: Object.fromEntries(users.map((user) => [user.username, user.password])),
     debugLevel: 'OFF',
   }
-  const program = `const Turn = require('node-turn'); new Turn(${JSON.stringify(options)}).start()`
-  const child = startChild([process.execPath, '--eval', program], {
+  const folder = await mkdtemp(join(tmpdir(), 'node-turn-'))
+  const file = join(folder, 'options.json')
+  await writeFile(file, JSON.stringify(options))
+  const program = `const Turn = require('node-turn'); new Turn(require(process.argv[1])).start()`
+  const child = startChild([process.execPath, '--eval', program, file], {
     cwd: import.meta.dirname,
     ...settings,
   })
@@ -40,6 +46,9 @@ export async function startNodeTurn(
     realm: 'dummy.io',
     secret: '',
     credentialsFor: (index) => users[index % users.length] ?? { username: '', password: '' },
-    [Symbol.asyncDispose]: () => child[Symbol.asyncDispose](),
+    async [Symbol.asyncDispose]() {
+      await child[Symbol.asyncDispose]()
+      await rm(folder, { recursive: true, force: true })
+    },
   }
 }

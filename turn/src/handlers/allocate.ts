@@ -136,9 +136,15 @@ function openAny(
   wish: { isEven: boolean; isPair: boolean },
   state: RelayState,
 ): Relay | undefined {
-  return address.ports.pick(state.clock.monotonicSeconds(), wish, (port) =>
-    openAt(address, port, state),
-  )
+  return address.ports.pick(state.clock.monotonicSeconds(), wish, (port) => {
+    const relay = openAt(address, port, state)
+    if (relay === undefined || !wish.isPair) return relay
+    // The next port will be held: one that another program has is of no use.
+    const next = openAt(address, port + 1, state)
+    if (next === undefined) relay.socket.close()
+    next?.socket.close()
+    return next && relay
+  })
 }
 
 function openHeld(address: RelayAddress, port: number, state: RelayState): Relay | undefined {

@@ -75,6 +75,8 @@ const teredo = network('2001::/32')
 /** The IPv4 addresses that an IPv6 address stands for; routers on the way may unwrap them. */
 export function embeddedIpv4(ip: Ip): Ip[] {
   if (ip.family === 4) return []
+  // :: and ::1 stand for themselves (RFC 4291 §2.5.5.1).
+  if (ip.a === 0 && ip.b === 0 && ip.c === 0 && (ip.d === 0 || ip.d === 1)) return []
   if (mapped.contains(ip) || compatible.contains(ip) || nat64.contains(ip)) return [ipv4(ip.d)]
   if (sixToFour.contains(ip)) return [ipv4((ip.a << 16) | (ip.b >>> 16))]
   // The server, and the client in ones' complement (RFC 4380 §4).
