@@ -1,4 +1,5 @@
 import { isSameIp, type Endpoint, type Ip } from '../wire/ip.ts'
+import type { Timer } from './timer-wheel.ts'
 import type { TokenBucket } from './token-bucket.ts'
 
 export type Transport = 'UDP' | 'TCP' | 'TLS'

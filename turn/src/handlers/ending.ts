@@ -12,6 +12,8 @@ export function endRelay(
 ): void {
   const at = allocation.relays.indexOf(relay)
   if (at === -1) return
+  if (relay.expiry !== undefined) state.wheel.remove(relay.expiry)
+  relay.expiry = undefined
   relay.socket.close()
   state.addresses
     .find(({ local }) => isSameIp(local, relay.local.ip))
