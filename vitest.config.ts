@@ -1,6 +1,11 @@
 import { defineConfig } from 'vitest/config'
 
-const excluded = ['**/node_modules/**', 'test/durability/long/**', 'test/turn/peers/**']
+const excluded = [
+  '**/node_modules/**',
+  'test/durability/long/**',
+  'test/turn/peers/**',
+  'test/faults/**',
+]
 
 export default defineConfig({
   test: {
