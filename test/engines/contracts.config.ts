@@ -3,9 +3,12 @@ import { defineConfig } from 'vitest/config'
 // oxlint-disable-next-line import/no-default-export -- vitest asks for it
 export default defineConfig({
   test: {
-    include: ['cassandra', 'opensearch', 's3', 'redis', 'etcd'].map(
-      (adapter) => `backend/src/adapters/${adapter}/**/*.test.ts`,
-    ),
+    include: [
+      ...['cassandra', 'opensearch', 's3', 'redis', 'etcd'].map(
+        (adapter) => `backend/src/adapters/${adapter}/**/*.test.ts`,
+      ),
+      'test/engines/**/*.test.ts',
+    ],
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 60_000,
