@@ -15,42 +15,26 @@ type EngineName = 'cassandra' | 'opensearch' | 'minio' | 'redis' | 'sentinel' | 
 const nodesOf = ({ engines }: Pick<Scene, 'engines'>, name: EngineName): RunningEngine['nodes'] =>
   engineOf(engines, name).nodes
 
-/** Kills some nodes of an engine at one instant and starts them again after so long. */
-async function killNodes(
-  scene: Scene,
-  name: EngineName,
-  indexes: readonly number[],
-  ms: number,
-): Promise<void> {
-  const nodes = nodesOf(scene, name).filter(({ index }) => indexes.includes(index))
-  await scene.without(
-    name,
-    async () => {
-      await Promise.all(nodes.map((node) => node.kill()))
-    },
-    async () => {
-      await Promise.all(nodes.map((node) => node.start()))
-    },
-    ms,
-  )
-  await engineOf(scene.engines, name).untilWhole({ limitMs: 180_000 })
-}
+type Node = RunningEngine['nodes'][number]
+const killing = { begin: (node: Node) => node.kill(), end: (node: Node) => node.start() }
+const freezing = { begin: (node: Node) => node.freeze(), end: (node: Node) => node.thaw() }
 
-async function freezeNodes(
+/** Something happens to some nodes of an engine at one instant, and is over after so long. */
+async function befallNodes(
+  { begin, end }: typeof killing,
   scene: Scene,
   name: EngineName,
   indexes: readonly number[],
   ms: number,
 ): Promise<void> {
   const nodes = nodesOf(scene, name).filter(({ index }) => indexes.includes(index))
+  const each = async (act: (node: Node) => Promise<void>): Promise<void> => {
+    await Promise.all(nodes.map(act))
+  }
   await scene.without(
     name,
-    async () => {
-      await Promise.all(nodes.map((node) => node.freeze()))
-    },
-    async () => {
-      await Promise.all(nodes.map((node) => node.thaw()))
-    },
+    () => each(begin),
+    () => each(end),
     ms,
   )
   await engineOf(scene.engines, name).untilWhole({ limitMs: 180_000 })
@@ -99,7 +83,7 @@ describe('people lose nothing and go on', () => {
     await stage.withstand({
       name: `${name} ${indexes.join(', ')} killed`,
       seed: nextSeed(),
-      befall: (scene) => killNodes(scene, name, indexes, 5_000),
+      befall: (scene) => befallNodes(killing, scene, name, indexes, 5_000),
     })
   })
 
@@ -113,7 +97,7 @@ describe('people lose nothing and go on', () => {
     await stage.withstand({
       name: `${name} ${indexes.join(', ')} frozen`,
       seed: nextSeed(),
-      befall: (scene) => freezeNodes(scene, name, indexes, 8_000),
+      befall: (scene) => befallNodes(freezing, scene, name, indexes, 8_000),
     })
   })
 
@@ -138,7 +122,7 @@ describe('people lose nothing and go on', () => {
       name: 'two Cassandra nodes gone',
       seed: nextSeed(),
       isOutage: true,
-      befall: (scene) => killNodes(scene, 'cassandra', [2, 3], 8_000),
+      befall: (scene) => befallNodes(killing, scene, 'cassandra', [2, 3], 8_000),
     })
   })
 
@@ -147,7 +131,7 @@ describe('people lose nothing and go on', () => {
       name: 'all of Cassandra killed',
       seed: nextSeed(),
       isOutage: true,
-      befall: (scene) => killNodes(scene, 'cassandra', [1, 2, 3], 2_000),
+      befall: (scene) => befallNodes(killing, scene, 'cassandra', [1, 2, 3], 2_000),
     })
   })
 })
