@@ -1,9 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
+import { claimPorts } from './ports.ts'
 
 /** A server in a process of its own, as an operator starts it. */
 export interface ServerProcess extends AsyncDisposable {
@@ -63,27 +63,11 @@ export const raisedLimits = {
 
 const root = join(import.meta.dirname, '../..')
 
-/** Ports that were free a moment ago. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer())
-  const ports = await Promise.all(
-    servers.map(
-      (server) =>
-        new Promise<number>((resolve, reject) => {
-          server.once('error', reject)
-          server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port))
-        }),
-    ),
-  )
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
-  return ports
-}
-
 /** Ports for the listeners of each of the named processes. */
 export async function freeListenerPorts<Name extends string>(
   names: readonly Name[],
 ): Promise<Record<Name, ListenerPorts>> {
-  const ports = await freePorts(3 * names.length)
+  const ports = await claimPorts(3 * names.length)
   const entries = names.map((name, index) => {
     const [listen = 0, internal = 0, operator = 0] = ports.slice(3 * index)
     return [name, { listen, internal, operator }] as const

@@ -2,7 +2,7 @@ import { networkInterfaces } from 'node:os'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { openClient, type TurnClient } from './support/client.ts'
 import { openPeer } from './support/peer.ts'
-import { freePort } from './support/ports.ts'
+import { claimPort } from '../support/ports.ts'
 import { raisedLimits, startRelay, type Relay } from './support/relay.ts'
 import { addressBytes, addressFamily } from './support/stun.ts'
 
@@ -218,7 +218,7 @@ describe('an operator’s lists', () => {
     })
     await using client = await openClient(relay)
     await client.allocate()
-    const port = await freePort('127.0.0.2')
+    const port = await claimPort('127.0.0.2')
     for (const host of ['127.0.0.2', '169.254.169.254', '224.0.0.1', '0.0.0.0']) {
       expect((await client.permit(host)).code, host).toBe(403)
       expect((await client.bind(0x4000, { host, port })).code, host).toBe(403)

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { makeCertificate } from './certificate.ts'
 import { startChild, waitUntil } from './server-child.ts'
-import { freePort } from './ports.ts'
+import { claimPort } from '../../support/ports.ts'
 import { restCredentials } from './stun.ts'
 import { answersBinding, type TurnServer, type TurnServerSettings } from './turn-server.ts'
 
@@ -16,7 +16,7 @@ export async function startCoturn(settings: TurnServerSettings = {}): Promise<Tu
   const host = settings.host ?? '127.0.0.1'
   const folder = await mkdtemp(join(tmpdir(), 'coturn-'))
   const certificate = await makeCertificate(folder, host)
-  const [port, tlsPort] = [await freePort(host), await freePort(host)]
+  const [port, tlsPort] = [await claimPort(host), await claimPort(host)]
   const secret = 'test-secret-do-not-use'
   const { first, last } = settings.relayPorts ?? { first: 10_000, last: 19_999 }
   const child = startChild(

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { restCredentials, type Credentials } from './stun.ts'
-import { freePort } from './ports.ts'
+import { claimPort } from '../../support/ports.ts'
 import { startChild, waitUntil } from './server-child.ts'
 import { answersBinding, type TurnServer, type TurnServerSettings } from './turn-server.ts'
 
@@ -11,7 +11,7 @@ export async function startNodeTurn(
   settings: TurnServerSettings & { readonly users?: number } = {},
 ): Promise<TurnServer> {
   const host = settings.host ?? '127.0.0.1'
-  const port = await freePort(host)
+  const port = await claimPort(host)
   const users: Credentials[] = Array.from({ length: settings.users ?? 100 }, (_, index) =>
     restCredentials('test-secret-do-not-use', `client-${String(index)}`),
   )

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
 import { makeCertificate } from './certificate.ts'
-import { freePort } from './ports.ts'
+import { claimPort } from '../../support/ports.ts'
 import { startChild, waitUntil, type ChildSettings } from './server-child.ts'
 import { restCredentials } from './stun.ts'
 import { answersBinding, type TurnServer } from './turn-server.ts'
@@ -58,9 +58,9 @@ export async function startRelay(settings: RelaySettings = {}): Promise<Relay> {
   const folder = await mkdtemp(join(tmpdir(), 'turn-'))
   const certificate = settings.hasTls === true ? await makeCertificate(folder, host) : undefined
   const [port, tlsPort, metricsPort] = [
-    await freePort(host),
-    await freePort(host),
-    await freePort('127.0.0.1'),
+    await claimPort(host),
+    await claimPort(host),
+    await claimPort('127.0.0.1'),
   ]
   const secretFile = join(folder, 'secret')
   await writeFile(secretFile, `${secret}\n`)

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { once } from 'node:events'
-import { freePort } from './ports.ts'
+import { claimPort } from '../../support/ports.ts'
 import { startChild, type ServerChild } from './server-child.ts'
 
 export const hasUclient = existsSync('/usr/bin/turnutils_uclient')
@@ -66,7 +66,7 @@ export async function startEcho(
   host: string,
   port?: number,
 ): Promise<ServerChild & { readonly host: string; readonly port: number }> {
-  port ??= await freePort(host)
+  port ??= await claimPort(host)
   const child = startChild(['turnutils_peer', '-L', host, '-p', String(port)])
   return { ...child, host, port }
 }
