@@ -1,12 +1,13 @@
+import { mkdir, writeFile } from 'node:fs/promises'
 import type { TestProject } from 'vitest/node'
 import { attachEngines } from '../../scripts/engines/start.ts'
 import { settings } from '../e2e/settings.ts'
-import { startClusterProcesses } from '../support/cluster-processes.ts'
+import { outputOf, startClusterProcesses } from '../support/cluster-processes.ts'
 
 /** Where the engines of this run lie: set by `npm run test:engines`, which has started them. */
 const directoryVariable = 'TRICORD_TEST_ENGINES'
 
-/** Two of every service for all scenarios together. */
+/** Two of every service for all scenarios together; what they say is in `test-results/cluster.txt`. */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   const directory = process.env[directoryVariable]
   if (directory === undefined) throw new Error(`${directoryVariable} names no engines`)
@@ -18,5 +19,9 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   })
   const { url, ws, mailboxUrl, noticeboardUrl } = cluster
   project.provide('engines', { url, ws, mailboxUrl, noticeboardUrl })
-  return async () => cluster[Symbol.asyncDispose]()
+  return async () => {
+    await mkdir('test-results', { recursive: true })
+    await writeFile('test-results/cluster.txt', outputOf(cluster.processes))
+    await cluster[Symbol.asyncDispose]()
+  }
 }

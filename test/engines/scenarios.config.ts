@@ -11,7 +11,8 @@ export default defineConfig({
     globalSetup: 'test/engines/cluster-setup.ts',
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 60_000,
+    // Fifty people on a dozen processes and as many engines take their time on a small machine.
+    testTimeout: 240_000,
     hookTimeout: 60_000,
   },
 })

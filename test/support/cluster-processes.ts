@@ -44,6 +44,10 @@ const serviceOf = (name: ProcessName): ServiceName => name.slice(0, -2) as Servi
 const namesOf = (service: ServiceName): ProcessName[] =>
   processNames.filter((name) => serviceOf(name) === service)
 
+/** The end of what each of them printed. */
+export const outputOf = (processes: ClusterProcesses['processes']): string =>
+  processNames.map((name) => `${name}:\n${processes[name].output().slice(-20_000)}\n`).join('\n')
+
 /** At a time: on a small machine a dozen starts at once are slower than a few after a few. */
 const startsAtOnce = 4
 
@@ -84,11 +88,14 @@ export async function startClusterProcesses(options: ClusterOptions): Promise<Cl
   const [first, ...others] = processNames
   if (first !== undefined) processes[first] = await launch(first)
   for (let at = 0; at < others.length; at += startsAtOnce) {
-    await Promise.all(
+    const started = await Promise.allSettled(
       others.slice(at, at + startsAtOnce).map(async (name) => {
         processes[name] = await launch(name)
       }),
     )
+    // Only when the others of its round are known, too, so that all of them are ended.
+    const failed = started.find((one) => one.status === 'rejected')
+    if (failed !== undefined) throw failed.reason
   }
   const pagesOf = async (service: ServiceName): Promise<string> => {
     const urls = namesOf(service).map((name) => processes[name].mailboxUrl)

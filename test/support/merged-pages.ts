@@ -8,24 +8,26 @@ export interface MergedPages extends AsyncDisposable {
 /**
  * What several processes show on their operator's listeners, as if one process had it all: the
  * lists of `GET /mails` and `GET /pushes` are joined, everything else goes to each of them. One
- * that is not there has nothing to show.
+ * that is not there has nothing to show; 503 when none is there.
  */
 export async function mergePages(urls: readonly string[]): Promise<MergedPages> {
   const server = createServer((request, response) => {
-    const ask = async (url: string): Promise<Record<string, readonly unknown[]>> => {
+    const ask = async (url: string): Promise<Record<string, readonly unknown[]> | undefined> => {
       try {
         const reply = await fetch(new URL(request.url ?? '/', url), {
           method: request.method ?? 'GET',
-          signal: AbortSignal.timeout(2000),
+          signal: AbortSignal.timeout(10_000),
         })
-        return reply.ok ? ((await reply.json()) as Record<string, readonly unknown[]>) : {}
+        return reply.ok ? ((await reply.json()) as Record<string, readonly unknown[]>) : undefined
       } catch {
-        return {}
+        return undefined
       }
     }
     void Promise.all(urls.map(ask)).then((replies) => {
       const merged: Record<string, unknown[]> = {}
-      for (const reply of replies) {
+      const answers = replies.filter((reply) => reply !== undefined)
+      if (answers.length === 0) response.statusCode = 503
+      for (const reply of answers) {
         for (const [name, list] of Object.entries(reply)) (merged[name] ??= []).push(...list)
       }
       response.setHeader('content-type', 'application/json')

@@ -103,6 +103,7 @@ export const opensearch: Engine = {
         '-Xms512m',
         '-Xmx512m',
         '-XX:+UseSerialGC',
+        '-XX:TieredStopAtLevel=1',
         '-XX:MaxDirectMemorySize=128m',
         '-XX:+ExitOnOutOfMemoryError',
         '-XX:+PerfDisableSharedMem',
