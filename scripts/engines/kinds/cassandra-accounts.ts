@@ -1,7 +1,7 @@
 /** Our own superuser in place of the one that everybody knows. */
 import { readFile } from 'node:fs/promises'
-import { auth, Client } from 'cassandra-driver'
-import type { Cluster } from '../engine.ts'
+import { auth, Client, policies, types } from 'cassandra-driver'
+import type { Cluster, EngineNode } from '../engine.ts'
 
 export const cqlPort = 9042
 export const datacenter = 'dc1'
@@ -9,11 +9,21 @@ export const superuser = 'tricord'
 const stockUser = 'cassandra'
 const stockPassword = 'cassandra'
 
-async function connect(cluster: Cluster, user: string, password: string): Promise<Client> {
+const { AllowListPolicy, RoundRobinPolicy } = policies.loadBalancing
+
+/** @param nodes All requests go to these only. */
+async function connect(
+  cluster: Cluster,
+  user: string,
+  password: string,
+  nodes: readonly EngineNode[] = cluster.nodes,
+): Promise<Client> {
+  const contactPoints = nodes.map((node) => `${node.address}:${String(cqlPort)}`)
   const ca = cluster.tls === undefined ? [] : [await readFile(cluster.tls.authority)]
   const client = new Client({
-    contactPoints: cluster.nodes.map((node) => `${node.address}:${String(cqlPort)}`),
+    contactPoints,
     localDataCenter: datacenter,
+    policies: { loadBalancing: new AllowListPolicy(new RoundRobinPolicy(), contactPoints) },
     authProvider: new auth.PlainTextAuthProvider(user, password),
     ...(cluster.tls === undefined ? {} : { sslOptions: { ca, rejectUnauthorized: true } }),
     socketOptions: { readTimeout: 60_000 },
@@ -25,6 +35,30 @@ async function connect(cluster: Cluster, user: string, password: string): Promis
     throw error
   }
   return client
+}
+
+/** Whether `node` takes every other one for alive: a read of all replicas goes through it. */
+export async function seesAll(cluster: Cluster, node: EngineNode): Promise<boolean> {
+  const password = cluster.credentials['cassandra-password'] ?? stockPassword
+  try {
+    const client = await connect(cluster, superuser, password, [node]).catch(() =>
+      // Before the superuser is made.
+      connect(cluster, stockUser, stockPassword, [node]),
+    )
+    try {
+      // Cassandra keeps three copies of this keyspace, however many nodes there are.
+      await client.execute(
+        "SELECT * FROM system_distributed.view_build_status WHERE keyspace_name = '' AND view_name = ''",
+        [],
+        { consistency: types.consistencies.all, prepare: false },
+      )
+    } finally {
+      await client.shutdown()
+    }
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** Does nothing without a password or when it was done before. */

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { connect as connectTls } from 'node:tls'
 import { stringify } from 'yaml'
 import { type Cluster, type Engine, type EngineNode, partFolder, serverKeys } from '../engine.ts'
-import { cqlPort, datacenter, prepareCassandra } from './cassandra-accounts.ts'
+import { cqlPort, datacenter, prepareCassandra, seesAll } from './cassandra-accounts.ts'
 import { javaProgram } from './java.ts'
 
 const storagePort = 7000
@@ -230,7 +230,10 @@ export const cassandra: Engine = {
     const healthy = await Promise.all(
       cluster.nodes.map((node) => answersCql(cluster, node, signal)),
     )
-    return healthy.every(Boolean)
+    if (!healthy.every(Boolean)) return false
+    if (cluster.nodes.length === 1) return true
+    const seeing = await Promise.all(cluster.nodes.map((node) => seesAll(cluster, node)))
+    return seeing.every(Boolean)
   },
   prepare: prepareCassandra,
   stopLimitMs: 60_000,

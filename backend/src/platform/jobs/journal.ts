@@ -1,5 +1,4 @@
-import { Unavailable, UnknownOutcome } from '../../contract/error.ts'
-import type { Clock } from '../clock.ts'
+import { UnknownOutcome } from '../../contract/error.ts'
 import { putIfAbsent, table, updateIf } from '../../ports/wide-column.ts'
 import type { ConditionalOperation, Row, WideColumnStore } from '../../ports/wide-column.ts'
 import { JobSuperseded, type Progress } from './job.ts'
@@ -50,33 +49,6 @@ export interface Journal {
 }
 
 const fenceStep = 0
-const maxAttempts = 60
-const pauseMs = 1000
-
-/**
- * Repeats work until its store answers, for up to a minute.
- *
- * @param waiting Told once, at the first failure.
- */
-export async function untilAnswered<Result>(
-  work: () => Promise<Result>,
-  options: {
-    clock: Pick<Clock, 'sleep'>
-    signal: AbortSignal
-    waiting: (error: Unavailable) => void
-  },
-): Promise<Result> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await work()
-    } catch (error) {
-      if (!(error instanceof Unavailable) || attempt === maxAttempts) throw error
-      if (attempt === 1) options.waiting(error)
-      await options.clock.sleep(pauseMs, options.signal)
-    }
-  }
-}
-
 /**
  * Takes the journal of a job over from whoever had it: that run's next write fails.
  *

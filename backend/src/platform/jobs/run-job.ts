@@ -3,7 +3,8 @@ import type { Registry } from '../../ports/registry.ts'
 import type { WideColumnStore } from '../../ports/wide-column.ts'
 import { JobRefused } from './job.ts'
 import type { Job, JobOutcome, Progress, Step, StepContext } from './job.ts'
-import { openJournal, untilAnswered } from './journal.ts'
+import { untilAnswered } from '../until-answered.ts'
+import { openJournal } from './journal.ts'
 import type { Journal, StepRecord } from './journal.ts'
 
 export interface JobDeps {
@@ -42,6 +43,7 @@ export async function runJob(job: Job, deps: JobDeps, options: JobOptions): Prom
     untilAnswered(work, {
       clock,
       signal,
+      attempts: 60,
       waiting: ({ message }) => report(`waiting for the store: ${message}`),
     })
 

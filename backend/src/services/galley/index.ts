@@ -15,6 +15,7 @@ import type { Domain } from '../../contract/ids.ts'
 import { routes } from '../../platform/http/routes.ts'
 import type { Passwords } from '../../platform/passwords.ts'
 import type { Platform, Service } from '../../platform/service.ts'
+import { untilAnswered } from '../../platform/until-answered.ts'
 import type { WideColumnStore } from '../../ports/wide-column.ts'
 import { changeLog } from './changes.ts'
 import type { GalleyConfig } from './config.ts'
@@ -71,7 +72,10 @@ export async function startGalley(deps: GalleyDeps): Promise<Service> {
   const { ids, clock } = platform
   const { conversations, clients } = stores(deps)
   const codes = codeStore(db)
-  const removalKeys = await loadRemovalKeys(db)
+  const removalKeys = await untilAnswered(() => loadRemovalKeys(db), {
+    clock,
+    waiting: (err) => platform.log.warn({ err }, 'waiting for the removal keys'),
+  })
   const push = pusher({ gundeck: deps.gundeck, clock, repeatSeconds: config.repeatPushSeconds })
   const log = changeLog({ domain, platform, conversations, changes: changeStore(db), push })
   const guestLinks = {

@@ -10,6 +10,7 @@ import type { NativePush } from '../../ports/push.ts'
 import type { WideColumnStore } from '../../ports/wide-column.ts'
 import { routes } from '../../platform/http/routes.ts'
 import type { Platform, Service } from '../../platform/service.ts'
+import { untilAnswered } from '../../platform/until-answered.ts'
 import type { GundeckConfig } from './config.ts'
 import { attachmentHandlers } from './handlers/attachments.ts'
 import { inboxHandlers, queueHandlers } from './handlers/inboxes.ts'
@@ -84,7 +85,12 @@ export async function startGundeck(deps: GundeckDeps): Promise<Service> {
   const stopping = new AbortController()
   const { signal } = stopping
 
-  const ids = notificationIds(await loadIdKeys(db, () => random.bytes(32)))
+  const idKeys = await untilAnswered(() => loadIdKeys(db, () => random.bytes(32)), {
+    clock,
+    signal,
+    waiting: (err) => log.warn({ err }, 'waiting for the keys of notification ids'),
+  })
+  const ids = notificationIds(idKeys)
   const idClock = createIdClock(clock)
   const ringDeps = {
     store: ringStore(db),
