@@ -1,6 +1,6 @@
-// The server as `main.mjs` runs it, in one process, with a clock that is wrong or jumps between right
-// and wrong, and an end at a chosen step: `--clock-offset-ms=MS --clock-jumps --die-at=STEP:N`, beside
-// `--config FILE`.
+// The server as `main.mjs` runs it, in one process or as one service (`--only`), with a clock that is
+// wrong or jumps between right and wrong, and an end at a chosen step: `--clock-offset-ms=MS
+// --clock-jumps --die-at=STEP:N`, beside `--config FILE`.
 import { enableCompileCache } from 'node:module'
 import { parseArgs } from 'node:util'
 
@@ -8,14 +8,16 @@ import type { EmbeddedOverrides } from '../../backend/src/compose/embedded.ts'
 import type { Clock } from '../../backend/src/platform/clock.ts'
 
 enableCompileCache()
-const { Config } = await import('../../backend/src/compose/config.ts')
+const { Config, ServiceName } = await import('../../backend/src/compose/config.ts')
 const { startEmbedded } = await import('../../backend/src/compose/embedded.ts')
+const { startOne } = await import('../../backend/src/compose/split.ts')
 const { systemClock } = await import('../../backend/src/platform/clock.ts')
 const { parseConfig, readYaml } = await import('../../backend/src/platform/config/load.ts')
 
 const { values } = parseArgs({
   options: {
     config: { type: 'string' },
+    only: { type: 'string' },
     'clock-offset-ms': { type: 'string', default: '0' },
     'clock-jumps': { type: 'boolean', default: false },
     'die-at': { type: 'string' },
@@ -48,15 +50,19 @@ function dyingAt(text: string): EmbeddedOverrides {
   if (step === 'beforeCommit' || step === 'afterCommit') {
     return { commitHooks: { [step]: () => pass(step) } }
   }
-  return { gundeckHooks: { at: pass } }
+  return { gundeckHooks: { at: pass, atRing: pass } }
 }
 
 const dieAt = values['die-at']
 const config = parseConfig(Config, await readYaml(values.config), 'the configuration')
-const running = await startEmbedded(config, {
+const overrides: EmbeddedOverrides = {
   clock: wrongClock(Number(values['clock-offset-ms']), values['clock-jumps']),
   ...(dieAt === undefined ? {} : dyingAt(dieAt)),
-})
+}
+const running =
+  values.only === undefined
+    ? await startEmbedded(config, overrides)
+    : await startOne(parseConfig(ServiceName, values.only, '--only'), config, overrides)
 process.stdout.write('Ready\n')
 await new Promise((resolve) => process.once('SIGTERM', resolve))
 await running.drain()

@@ -1,8 +1,14 @@
+import { randomBytes } from 'node:crypto'
+import { rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, it } from 'vitest'
+import { Redis } from 'ioredis'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { primaryName } from '../../scripts/engines/kinds/redis.ts'
 import { engineOf, type RunningEngine } from '../../scripts/engines/start.ts'
 import type { ProcessName } from '../support/cluster-processes.ts'
-import { openStage, type Scene, type Stage } from './stage.ts'
+import type { UploadedAsset } from '../support/wire/raw.ts'
+import { openStage, type Pastime, type Scene, type Stage } from './stage.ts'
 
 let stage: Stage
 beforeAll(async () => {
@@ -38,6 +44,69 @@ async function befallNodes(
     ms,
   )
   await engineOf(scene.engines, name).untilWhole({ limitMs: 180_000 })
+}
+
+/** Whose part of the work a person does while this engine is in trouble. */
+const pastimeFor = (name: EngineName): { meanwhile?: Pastime } => {
+  if (name === 'minio') return { meanwhile: sharing() }
+  return name === 'opensearch' ? { meanwhile: searching } : {}
+}
+
+/** Files are put there; what was acknowledged is there in the end, byte by byte. */
+function sharing(): Pastime {
+  const shared: { asset: UploadedAsset; bytes: Buffer }[] = []
+  return {
+    name: 'files',
+    async act(person) {
+      const bytes = randomBytes(50_000)
+      shared.push({ asset: await person.uploadAsset({ bytes }), bytes })
+    },
+    async check(person) {
+      for (const { asset, bytes } of shared) {
+        const reply = await person.downloadAsset(asset)
+        expect(reply.status).toBe(200)
+        expect(bytes.equals(reply.bytes)).toBe(true)
+      }
+    },
+  }
+}
+
+const searching: Pastime = {
+  name: 'searches',
+  async act(person) {
+    await person.request('GET', '/search/contacts', { query: { q: 'ben' }, expect: 200 })
+  },
+  check: (person) => searching.act(person),
+}
+
+async function leaderOfEtcd(scene: Scene): Promise<number> {
+  for (const node of nodesOf(scene, 'etcd')) {
+    const reply = await fetch(`http://${node.address}/v3/maintenance/status`, {
+      method: 'POST',
+      body: '{}',
+    })
+    const { header, leader } = (await reply.json()) as {
+      header: { member_id: string }
+      leader: string
+    }
+    if (header.member_id === leader) return node.index
+  }
+  throw new Error('etcd has no leader')
+}
+
+async function primaryOfRedis(scene: Scene): Promise<number> {
+  const [sentinel] = nodesOf(scene, 'sentinel')
+  const [host = '', port = ''] = sentinel?.address.split(':') ?? []
+  const client = new Redis({ host, port: Number(port), lazyConnect: true })
+  try {
+    const answer = await client.call('SENTINEL', 'get-master-addr-by-name', primaryName)
+    const [address] = answer as string[]
+    const found = nodesOf(scene, 'redis').find((node) => node.address.startsWith(`${address}:`))
+    if (found === undefined) throw new Error(`${String(address)} is none of the Redis nodes`)
+    return found.index
+  } finally {
+    client.disconnect()
+  }
 }
 
 let seed = 1
@@ -83,6 +152,7 @@ describe('people lose nothing and go on', () => {
     await stage.withstand({
       name: `${name} ${indexes.join(', ')} killed`,
       seed: nextSeed(),
+      ...pastimeFor(name),
       befall: (scene) => befallNodes(killing, scene, name, indexes, 5_000),
     })
   })
@@ -91,13 +161,103 @@ describe('people lose nothing and go on', () => {
     ['cassandra', [2]],
     ['minio', [1]],
     ['etcd', [2]],
-    ['redis', [1]],
     ['opensearch', [2]],
   ])('while %s %j stands still and wakes up', async (name, indexes) => {
     await stage.withstand({
       name: `${name} ${indexes.join(', ')} frozen`,
       seed: nextSeed(),
+      ...pastimeFor(name),
       befall: (scene) => befallNodes(freezing, scene, name, indexes, 8_000),
+    })
+  })
+
+  it('while the leader of etcd is killed and comes back', async () => {
+    await stage.withstand({
+      name: 'the leader of etcd killed',
+      seed: nextSeed(),
+      async befall(scene) {
+        const leader = await leaderOfEtcd(scene)
+        await befallNodes(killing, scene, 'etcd', [leader], 8_000)
+      },
+    })
+  })
+
+  it.each([
+    ['is killed and comes back', killing],
+    ['stands still until another one is chosen', freezing],
+  ])("while Redis's primary %s", async (what, way) => {
+    await stage.withstand({
+      name: `the primary of Redis ${what}`,
+      seed: nextSeed(),
+      async befall(scene) {
+        const before = await primaryOfRedis(scene)
+        // Sentinels take it for down after five seconds, and agree on another one.
+        await befallNodes(way, scene, 'redis', [before], 12_000)
+        expect(await primaryOfRedis(scene)).not.toBe(before)
+      },
+    })
+  })
+
+  it('while a drive of MinIO is gone', async () => {
+    await stage.withstand({
+      name: 'a drive of MinIO gone',
+      seed: nextSeed(),
+      meanwhile: sharing(),
+      async befall(scene) {
+        const [node] = nodesOf(scene, 'minio')
+        if (node === undefined) throw new Error('MinIO has nodes')
+        const drive = join(node.directory, 'drive2')
+        await scene.without(
+          'minio',
+          () => rename(drive, `${drive}.gone`),
+          async () => {
+            // It may have made an empty one in its place.
+            await rm(drive, { recursive: true, force: true })
+            await rename(`${drive}.gone`, drive)
+          },
+          6_000,
+        )
+        await engineOf(scene.engines, 'minio').untilWhole({ limitMs: 180_000 })
+      },
+    })
+  })
+
+  it.each([1_000, 3_600_000, -3_600_000, 365 * 86_400_000])(
+    'while the clocks of one gundeck and one galley are %d ms ahead',
+    async (clockOffsetMs) => {
+      await stage.withstand({
+        name: `clocks ${String(clockOffsetMs)} ms ahead`,
+        seed: nextSeed(),
+        async befall(scene) {
+          const how = { clockOffsetMs, ms: 8_000 }
+          await Promise.all([
+            scene.inAnotherWay('gundeck-1', how),
+            scene.inAnotherWay('galley-2', how),
+          ])
+        },
+      })
+    },
+  )
+
+  it.each([
+    { dieAt: 'given-ids', times: 30 },
+    { dieAt: 'bucket-opened', times: 2 },
+    { dieAt: 'committed', times: 30 },
+    { dieAt: 'fenced', times: 30 },
+    { dieAt: 'answered', times: 30 },
+    { dieAt: 'pushed', times: 30 },
+    { dieAt: 'registered', times: 1 },
+    { dieAt: 'taking-over', times: 1 },
+    { dieAt: 'took-over', times: 1 },
+    { dieAt: 'raising', times: 3 },
+    { dieAt: 'raised', times: 3 },
+    { dieAt: 'releasing', times: 1, isWhenStopped: true },
+    { dieAt: 'released', times: 1, isWhenStopped: true },
+  ])('while the owner of inboxes dies at the step $dieAt', async (how) => {
+    await stage.withstand({
+      name: `gundeck-2 died at ${how.dieAt}`,
+      seed: nextSeed(),
+      befall: (scene) => scene.inAnotherWay('gundeck-2', how),
     })
   })
 

@@ -3,16 +3,19 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
-import { startEngines, type RunningEngines } from '../../scripts/engines/start.ts'
+import { attachEngines, startEngines, type RunningEngines } from '../../scripts/engines/start.ts'
 import { gatherCrowd, within } from '../durability/crowd.ts'
 import { recordHistory, type History, type HistoryRecorder } from '../durability/history.ts'
 import { randomNumbers } from '../durability/random.ts'
 import { judge, keep } from '../durability/verdict.ts'
 import {
+  outputOf,
   startClusterProcesses,
   type ClusterProcesses,
   type ProcessName,
 } from '../support/cluster-processes.ts'
+import type { ServerProcess } from '../support/server-process.ts'
+import type { RawClient } from '../support/wire/raw.ts'
 
 /** Three nodes of each engine and two processes of each service, which faults befall. */
 export interface Stage extends AsyncDisposable {
@@ -27,8 +30,19 @@ export interface Fault {
   readonly seed: number
   /** Makes it happen, and repairs it. */
   befall(scene: Scene): Promise<void>
+  /** What people do beside writing. */
+  readonly meanwhile?: Pastime
   /** Whether sends may fail while it lasts: with a quorum gone they must. */
   readonly isOutage?: boolean
+}
+
+/** What one person does again and again while the fault lasts. */
+export interface Pastime {
+  readonly name: string
+  /** Once; rejects when the server did not do it. */
+  act(person: RawClient): Promise<void>
+  /** When all is well again. Rejects when something that was done is not there. */
+  check(person: RawClient): Promise<void>
 }
 
 /** What a fault can do, and note. */
@@ -38,6 +52,8 @@ export interface Scene {
   readonly recorder: HistoryRecorder
   /** Ends a process as power would, and starts it again after so long. */
   killFor(name: ProcessName, ms: number): Promise<void>
+  /** Stops it, and lets it live for so long in another way before it is itself again. */
+  inAnotherWay(name: ProcessName, how: OtherWay): Promise<void>
   /** It stands still for so long, as a paused virtual machine does. */
   freezeFor(name: ProcessName, ms: number): Promise<void>
   /** A part that is not ours is gone or still for so long. */
@@ -49,20 +65,27 @@ export interface Scene {
   ): Promise<void>
 }
 
+export type OtherWay =
+  /** Beyond the host's clock. */
+  | { readonly clockOffsetMs: number; readonly ms: number }
+  /** It kills itself when it passes this step for the n-th time. */
+  | { readonly dieAt: string; readonly times: number; readonly isWhenStopped?: boolean }
+
+/** A process that passes steps and has other clocks. */
+const entry = 'test/durability/server.ts'
+/** A step that is not passed by then will not be. */
+const stepTimeoutMs = 20_000
+
 /** How long people write before a fault and after it. */
 const calmMs = 2_000
 
 export async function openStage(): Promise<Stage> {
   await using opening = new AsyncDisposableStack()
-  const directory = await mkdtemp(join(tmpdir(), 'tricord-faults-'))
-  opening.defer(() => rm(directory, { recursive: true, force: true }))
-  const network = `127.77.${String(100 + (process.pid % 100))}`
-  const say = (line: string): void => void process.stderr.write(`${line}\n`)
-  const engines = opening.use(await startEngines({ nodes: 3, network, directory, say }))
+  const engines = await openEngines(opening)
   const cluster = opening.use(
     await startClusterProcesses({
       engines,
-      run: 'faults',
+      run: `f${crypto.randomUUID().slice(0, 8)}`,
       config: { cannon: { consumableNotifications: true, drain: { graceSeconds: 0.3 } } },
     }),
   )
@@ -73,6 +96,17 @@ export async function openStage(): Promise<Stage> {
     withstand: (fault) => withstand(fault, engines, cluster),
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   }
+}
+
+/** Engines of its own; or those of the folder that `TRICORD_TEST_ENGINES` names, which stay. */
+async function openEngines(opening: AsyncDisposableStack): Promise<RunningEngines> {
+  const given = process.env['TRICORD_TEST_ENGINES']
+  if (given !== undefined) return attachEngines({ directory: given })
+  const directory = await mkdtemp(join(tmpdir(), 'tricord-faults-'))
+  opening.defer(() => rm(directory, { recursive: true, force: true }))
+  const network = `127.77.${String(100 + (process.pid % 100))}`
+  const say = (line: string): void => void process.stderr.write(`${line}\n`)
+  return opening.use(await startEngines({ nodes: 3, network, directory, say }))
 }
 
 async function withstand(
@@ -88,21 +122,55 @@ async function withstand(
     const { devices } = await crowd.begin(cluster)
     await within(20_000, 'everybody is online', () => devices.every((each) => each.isOnline))
     await sleep(calmMs)
+    const [first] = devices
+    const pastime = startPastime(fault.meanwhile, first?.raw)
     const beganMs = performance.now()
     const began = entries.length
     await fault.befall(sceneOf(engines, cluster, recorder))
     await sleep(calmMs)
     const sentence = describe(entries.slice(began), performance.now() - beganMs)
+    const pastimeText = await pastime.end()
     await crowd.comeToRest()
-    const faults = await judge(entries, crowd.frameFaults, [`${fault.name}: ${sentence.text}`])
+    const faults = await judge(entries, crowd.frameFaults, [
+      `${fault.name}: ${sentence.text}${pastimeText}`,
+    ])
     expect(faults).toEqual([])
     if (fault.isOutage !== true) expect(sentence.acknowledged).toBeGreaterThan(0)
   } catch (error) {
     const file = await keep(entries)
-    const output = Object.entries(cluster.processes)
-      .map(([name, server]) => `${name}: ${server.output().slice(-1500)}`)
-      .join('\n')
+    const output = outputOf(cluster.processes, 1500)
     throw new Error(`${String(error)}\nhistory in ${file}\n${output}`, { cause: error })
+  }
+}
+
+function startPastime(
+  pastime: Pastime | undefined,
+  person: RawClient | undefined,
+): { end(): Promise<string> } {
+  if (pastime === undefined || person === undefined) return { end: async () => '' }
+  let [done, failed, isOver, longestMs] = [0, 0, false, 0]
+  const busy = (async () => {
+    while (!isOver) {
+      const beganMs = performance.now()
+      await pastime.act(person).then(
+        () => (done += 1),
+        () => (failed += 1),
+      )
+      longestMs = Math.max(longestMs, performance.now() - beganMs)
+      await sleep(100)
+    }
+  })()
+  return {
+    async end() {
+      isOver = true
+      await busy
+      await pastime.check(person)
+      expect(done).toBeGreaterThan(0)
+      return (
+        `; ${pastime.name}: ${String(done)} times, ${String(failed)} failed, ` +
+        `longest ${String(Math.round(longestMs))} ms`
+      )
+    },
   }
 }
 
@@ -125,6 +193,27 @@ function sceneOf(
       await cluster.start(name)
       record({ kind: 'server-started', clockOffsetMs: 0 })
     },
+    async inAnotherWay(name, how) {
+      const [service = name] = name.split('-')
+      const server = (): ServerProcess => cluster.processes[name]
+      server().kill('SIGTERM')
+      await server().exit
+      record({ kind: 'server-ended', how: 'stopped', service })
+      if ('dieAt' in how) {
+        await dieAt(cluster, name, how)
+        record({ kind: 'server-ended', how: 'killed', service, step: how.dieAt })
+      } else {
+        const { clockOffsetMs, ms } = how
+        await cluster.start(name, { entry, args: [`--clock-offset-ms=${String(clockOffsetMs)}`] })
+        record({ kind: 'server-started', clockOffsetMs })
+        await sleep(ms)
+        server().kill('SIGTERM')
+        await server().exit
+        record({ kind: 'server-ended', how: 'stopped', service })
+      }
+      await cluster.start(name)
+      record({ kind: 'server-started', clockOffsetMs: 0 })
+    },
     async freezeFor(name, ms) {
       cluster.processes[name].kill('SIGSTOP')
       await sleep(ms)
@@ -139,6 +228,28 @@ function sceneOf(
       record({ kind: 'server-started', clockOffsetMs: 0 })
     },
   }
+}
+
+/** Starts one that ends itself at a step, and waits until it has. */
+async function dieAt(
+  cluster: ClusterProcesses,
+  name: ProcessName,
+  how: Extract<OtherWay, { dieAt: string }>,
+): Promise<void> {
+  const step = `${how.dieAt}:${String(how.times)}`
+  try {
+    await cluster.start(name, { entry, args: [`--die-at=${step}`] })
+  } catch (error) {
+    // It may die before it is ready.
+    if (String(error).includes('SIGKILL')) return
+    throw error
+  }
+  const server = cluster.processes[name]
+  if (how.isWhenStopped === true) server.kill('SIGTERM')
+  const end = await Promise.race([server.exit, sleep(stepTimeoutMs)])
+  if (end === 'SIGKILL') return
+  server.kill('SIGKILL')
+  throw new Error(`${name} did not come to ${step}\n${server.output()}`)
 }
 
 /** How sending went while the fault lasted: the longest time without an acknowledgement, and counts. */

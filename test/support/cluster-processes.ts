@@ -45,8 +45,8 @@ const namesOf = (service: ServiceName): ProcessName[] =>
   processNames.filter((name) => serviceOf(name) === service)
 
 /** The end of what each of them printed. */
-export const outputOf = (processes: ClusterProcesses['processes']): string =>
-  processNames.map((name) => `${name}:\n${processes[name].output().slice(-20_000)}\n`).join('\n')
+export const outputOf = (processes: ClusterProcesses['processes'], chars = 20_000): string =>
+  processNames.map((name) => `${name}:\n${processes[name].output().slice(-chars)}\n`).join('\n')
 
 /** At a time: on a small machine a dozen starts at once are slower than a few after a few. */
 const startsAtOnce = 4
