@@ -3,10 +3,14 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { attachEngines, engineOf } from '../../scripts/engines/start.ts'
+import type { EngineName } from '../../scripts/engines/engine.ts'
+import { attachEngines, engineOf, type RunningEngines } from '../../scripts/engines/start.ts'
+import { startClusterProcesses, type ClusterProcesses } from '../support/cluster-processes.ts'
 import { startServerProcess } from '../support/server-process.ts'
 import { startSplitProcesses } from '../support/split-processes.ts'
 import { openSqlite } from '../../backend/src/adapters/sqlite/wide-column.ts'
+import { gundeckTables } from '../../backend/src/services/gundeck/tables.ts'
+import { openBenchStore } from './bench-store.ts'
 import { benchCatchup } from './catchup.ts'
 import { benchDeliver } from './deliver.ts'
 import type { BenchServer } from './fleet.ts'
@@ -16,14 +20,18 @@ import { benchQueueChurn } from './queue-churn.ts'
 import { benchSend } from './send.ts'
 import { benchSockets } from './sockets.ts'
 import { benchStart } from './start.ts'
+import { benchTakeover } from './takeover.ts'
 import { benchWideColumn } from './wide-column.ts'
 import { benchTurn } from './turn/bench.ts'
 
 const usage = `Usage: npm run bench -- NAME [--quick] [--shape embedded|split]
+       npm run bench -- NAME --engines [--directory FOLDER] [--quick]
+         on two of every service and the engines that run (npm run engines -- up --nodes 3)
 
   send      durable 1:1 sends to 4 devices, a second; p50 and p99, full and half rate
   catchup   a client pages through what came while it was away: 100 000 messages
   queue-churn  a million messages come and are acknowledged; does reading get slower?
+  takeover  the longest pause when an owner of inboxes dies (with --engines)
   sockets   memory and CPU of an idle socket, at 15 000
   deliver   deliveries to live sockets while sends saturate
   start     time until ready, and memory
@@ -37,6 +45,8 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     quick: { type: 'boolean', default: false },
+    engines: { type: 'boolean', default: false },
+    directory: { type: 'string' },
     shape: { type: 'string' },
     network: { type: 'string' },
     part: { type: 'string', multiple: true, default: [] },
@@ -46,9 +56,34 @@ const [name] = positionals
 const seconds = values.quick ? 3 : 10
 const shapes = values.shape === undefined ? ['embedded', 'split'] : [values.shape]
 
+/** Not to be disposed: that would stop the engines. */
+async function attached(...names: EngineName[]): Promise<RunningEngines> {
+  const { directory } = values
+  return attachEngines({
+    ...(names.length > 0 && { names }),
+    ...(directory !== undefined && { directory }),
+  })
+}
+
+/** Two of every service on engines that run already, and that stay. */
+async function onCluster(
+  measure: (cluster: ClusterProcesses, server: BenchServer) => Promise<void>,
+): Promise<void> {
+  await using cluster = await startClusterProcesses({
+    engines: await attached(),
+    run: `b${crypto.randomUUID().slice(0, 8)}`,
+  })
+  const pids = Object.values(cluster.processes).map(({ pid }) => pid)
+  await measure(cluster, { ...cluster, pids })
+}
+
 async function onEachShape(
   measure: (server: BenchServer, shape: string) => Promise<void>,
 ): Promise<void> {
+  if (values.engines) {
+    await onCluster((_cluster, server) => measure(server, 'engines'))
+    return
+  }
   for (const shape of shapes) {
     if (shape === 'split') {
       await using split = await startSplitProcesses()
@@ -76,18 +111,25 @@ switch (name) {
       benchCatchup(server, shape, { messages: values.quick ? 10_000 : 100_000, lines: 64 }),
     )
     break
+  case 'takeover':
+    await onCluster((cluster, server) =>
+      benchTakeover(cluster, server, { pairs: 16, kills: values.quick ? 2 : 10 }),
+    )
+    break
   case 'queue-churn': {
+    const load = { messages: values.quick ? 50_000 : 1_000_000 }
+    if (values.engines) {
+      const { addresses } = engineOf(await attached('cassandra'), 'cassandra')
+      await using bench = await openBenchStore(addresses, gundeckTables)
+      await benchQueueChurn(bench.store, 'cassandra', load)
+      break
+    }
     const folder = await mkdtemp(join(tmpdir(), 'tricord-churn-'))
     await using held = new AsyncDisposableStack()
     held.defer(() => rm(folder, { recursive: true, force: true }))
-    const store = held.use(
-      await openSqlite({
-        file: join(folder, 'churn.sqlite'),
-        synchronous: 'full',
-        nowMs: Date.now,
-      }),
-    )
-    await benchQueueChurn(store, 'sqlite', { messages: values.quick ? 50_000 : 1_000_000 })
+    const file = join(folder, 'churn.sqlite')
+    const store = held.use(await openSqlite({ file, synchronous: 'full', nowMs: Date.now }))
+    await benchQueueChurn(store, 'sqlite', load)
     break
   }
   case 'frozen-node': {

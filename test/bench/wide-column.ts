@@ -1,10 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
-import { createSchema } from '../../backend/src/adapters/cassandra/create-schema.ts'
-import { connect } from '../../backend/src/adapters/cassandra/session.ts'
-import type { Session } from '../../backend/src/adapters/cassandra/session.ts'
-import { cassandraStore } from '../../backend/src/adapters/cassandra/wide-column.ts'
 import { put, table } from '../../backend/src/ports/wide-column.ts'
 import type { WideColumnStore } from '../../backend/src/ports/wide-column.ts'
+import { openBenchStore, type BenchStore } from './bench-store.ts'
 import { percentile, printFigure, round, talk } from './figure.ts'
 
 const queue = table({
@@ -28,12 +25,6 @@ const claims = table({
   writes: 'conditional',
 })
 
-interface Counted {
-  readonly store: WideColumnStore
-  /** Requests that went to the cluster since the last call. */
-  readonly requests: () => number
-}
-
 /**
  * What the wide-column port costs on a cluster that is there: `TEST_CASSANDRA` names its nodes.
  * Latency of each kind of call, alone and with 32 at a time, and the requests that each makes; then
@@ -44,43 +35,13 @@ export async function benchWideColumn(options: {
   seconds: number
   churn: number
 }): Promise<void> {
-  const keyspace = `bench${randomBytes(4).toString('hex')}`
-  await using session = await connect({
-    contactPoints: options.nodes,
-    localDatacenter: 'dc1',
-    requestTimeoutMs: 20_000,
-  })
-  await createSchema(session, keyspace, [queue, rows, claims])
-  try {
-    const counted = countRequests(session, keyspace)
-    await counted.store.open([queue, rows, claims])
-    await benchCalls(counted, options)
-    await benchChurn(counted.store, options)
-  } finally {
-    await session.administer(`DROP KEYSPACE "${keyspace}_bench"`)
-  }
-}
-
-function countRequests(session: Session, keyspace: string): Counted {
-  let count = 0
-  const counting: Session = {
-    ...session,
-    read: (...args) => ((count += 1), session.read(...args)),
-    write: (...args) => ((count += 1), session.write(...args)),
-    writeIf: (...args) => ((count += 1), session.writeIf(...args)),
-  }
-  return {
-    store: cassandraStore(counting, { keyspace }),
-    requests() {
-      const before = count
-      count = 0
-      return before
-    },
-  }
+  await using counted = await openBenchStore(options.nodes, [queue, rows, claims])
+  await benchCalls(counted, options)
+  await benchChurn(counted.store, options)
 }
 
 async function benchCalls(
-  { store, requests }: Counted,
+  { store, requests }: BenchStore,
   { nodes, seconds }: { nodes: readonly string[]; seconds: number },
 ): Promise<void> {
   const payload = randomBytes(750).toString('base64')

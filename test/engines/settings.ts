@@ -29,17 +29,33 @@ export async function settingsFor(
     await writeFile(file, engines.credentials[name] ?? '', { mode: 0o600 })
     return file
   }
+  const isSecure = engines.tls !== undefined
+  const scheme = isSecure ? 'https' : 'http'
+  // Secured engines ask for our certificate, and those that have accounts for a password.
+  const tls = engines.tls && {
+    tls: {
+      ca: engines.tls.authority,
+      cert: engines.tls.client.certificate,
+      key: engines.tls.client.key,
+    },
+  }
   return {
     wideColumn: {
       kind: 'cassandra',
       contactPoints: addresses('cassandra'),
       localDatacenter: 'dc1',
       keyspace: run,
+      ...tls,
+      ...(isSecure && {
+        user: engines.credentials['cassandra-user'],
+        passwordFile: await secret('cassandra-password'),
+      }),
     },
     search: {
       kind: 'opensearch',
-      nodes: addresses('opensearch').map((address) => `http://${address}`),
+      nodes: addresses('opensearch').map((address) => `${scheme}://${address}`),
       index: `${run}-users`,
+      ...tls,
     },
     objects: {
       kind: 's3',
@@ -47,16 +63,23 @@ export async function settingsFor(
       bucket: `${run}-assets`,
       accessKeyFile: await secret('minio-access-key'),
       secretKeyFile: await secret('minio-secret-key'),
+      ...tls,
     },
     presence: {
       kind: 'redis',
       sentinels: addresses('sentinel'),
       primaryName,
       prefix: `${run}:`,
+      ...tls,
+      ...(isSecure && {
+        passwordFile: await secret('redis-password'),
+        sentinelPasswordFile: await secret('redis-password'),
+      }),
     },
     registry: {
       kind: 'etcd',
-      hosts: addresses('etcd').map((address) => `http://${address}`),
+      hosts: addresses('etcd').map((address) => `${scheme}://${address}`),
+      ...tls,
       prefix: `/${run}/`,
       leaseSeconds: 5,
     },

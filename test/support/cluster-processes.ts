@@ -68,7 +68,10 @@ export async function startClusterProcesses(options: ClusterOptions): Promise<Cl
       balanceProcesses('sockets', front.internal, 'cannon'),
     ]),
   )
-  const settings = await settingsFor(engines, { run, folder, objects: urlOf(objects) })
+  // Nobody stands between us and an object store whose certificate names its own address.
+  const [store = ''] = engineOf(engines, 'minio').addresses
+  const endpoint = engines.tls === undefined ? urlOf(objects) : `https://${store}`
+  const settings = await settingsFor(engines, { run, folder, objects: endpoint })
   await runJobs(settings, folder)
 
   const launch = (name: ProcessName, { entry, args = [] }: StartOptions = {}) =>
