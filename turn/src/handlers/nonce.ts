@@ -7,6 +7,11 @@ export interface Nonces {
   issue(client: Endpoint, unixSeconds: number): string
   /** Whether this relay, or one with the same key, gave it to that client not too long ago. */
   isValid(nonce: string, client: Endpoint, unixSeconds: number): boolean
+  /**
+   * Whether these bytes look like one that was given not too long ago. False is certain; true is
+   * for `isValid` to confirm. Makes nothing and hashes nothing.
+   */
+  isPlausible(bytes: Uint8Array, at: number, length: number, unixSeconds: number): boolean
 }
 
 export const nonceSeconds = 600
@@ -16,6 +21,14 @@ const featureCookie = 'obMatJos2'
 /** 24 bits: password algorithms. Names as hashes are not offered, for ours are not known beforehand. */
 const features = Buffer.from([0x80, 0, 0]).toString('base64')
 
+/** The six bits of each character of base64url; -1 for all others. */
+const sixBits = new Int8Array(256).fill(-1)
+for (const [value, character] of [
+  ...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_',
+].entries()) {
+  sixBits[character.charCodeAt(0)] = value
+}
+
 /**
  * At most 28 characters. `offersSha256` puts the security features in front, so that nobody on the
  * way can take the better algorithm away without making the nonce wrong.
@@ -24,7 +37,13 @@ export function nonces(key: Uint8Array, offersSha256: boolean): Nonces {
   const prefix = offersSha256 ? featureCookie + features : ''
   // Keys are shared with tokens, and nonces of either kind are not the other.
   const purpose = Buffer.from(`nonce ${prefix}`)
+  const prefixBytes = Buffer.from(prefix, 'latin1')
   const proofBytes = offersSha256 ? 7 : 12
+  const textBytes = Math.ceil(((4 + proofBytes) * 4) / 3)
+  const isInTime = (issued: number, unixSeconds: number): boolean => {
+    const age = (unixSeconds - issued) | 0
+    return age <= nonceSeconds && age >= -nonceSeconds
+  }
 
   function proofOf(client: Endpoint, time: Uint8Array): Uint8Array {
     const port = Uint8Array.of(client.port >>> 8, client.port)
@@ -41,13 +60,28 @@ export function nonces(key: Uint8Array, offersSha256: boolean): Nonces {
       if (!nonce.startsWith(prefix)) return false
       const text = nonce.slice(prefix.length)
       // Cheap first: what cannot be ours is not worth a hash.
-      if (text.length !== Math.ceil(((4 + proofBytes) * 4) / 3)) return false
+      if (text.length !== textBytes) return false
       const bytes = Buffer.from(text, 'base64url')
       // Decoding overlooks foreign characters: only what encodes to the same text is ours.
       if (bytes.length !== 4 + proofBytes || bytes.toString('base64url') !== text) return false
-      const age = (unixSeconds - bytes.readUInt32BE(0)) | 0
-      if (age > nonceSeconds || age < -nonceSeconds) return false
+      if (!isInTime(bytes.readUInt32BE(0), unixSeconds)) return false
       return timingSafeEqual(bytes.subarray(4), proofOf(client, bytes.subarray(0, 4)))
+    },
+    isPlausible(bytes, at, length, unixSeconds) {
+      if (length !== prefixBytes.length + textBytes) return false
+      for (let i = 0; i < prefixBytes.length; i += 1) {
+        if (bytes[at + i] !== prefixBytes[i]) return false
+      }
+      // 32 bits of time lie in the first six characters; all must be of the alphabet.
+      let time = 0
+      for (let i = prefixBytes.length; i < length; i += 1) {
+        const bits = sixBits[bytes[at + i] ?? 0] ?? -1
+        if (bits < 0) return false
+        const place = i - prefixBytes.length
+        if (place < 5) time = (time << 6) | bits
+        else if (place === 5) time = (time << 2) | (bits >> 4)
+      }
+      return isInTime(time, unixSeconds)
     },
   }
 }

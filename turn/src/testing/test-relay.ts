@@ -51,6 +51,10 @@ export interface TestClient {
   readonly received: Uint8Array[]
   /** Hands bytes to the relay; the reply, if there was one. */
   send(bytes: Uint8Array): ReceivedMessage | undefined
+  /** The same, without looking for a reply. */
+  receive(bytes: Uint8Array): void
+  /** The same without the glance at strangers. */
+  receiveUnseen(bytes: Uint8Array): void
   /** A request with credentials; fetches a nonce first. */
   ask(method: number, ...attributes: readonly Written[]): ReceivedMessage
   /** The bytes of such a request. */
@@ -179,6 +183,10 @@ export function testRelay(
       received,
       nonce: '',
       send,
+      receive: (bytes) => server.receive(bytes, path),
+      receiveUnseen(bytes) {
+        if ((bytes[0] ?? 0xff) < 0x40) server.receiveMessage(bytes, path)
+      },
       signed(method, given, options = {}) {
         const transactionId = options.transactionId ?? randomBytes(12)
         const name = options.username ?? username
