@@ -48,6 +48,8 @@ export interface StrangersDeps {
   readonly secureStun: boolean
 }
 
+/** Refusals that all together get at once, even where a tenth of a second's are fewer. */
+const atOnce = 50
 /** Room for the longest: a refusal with a realm of 763 bytes. */
 const replyBytes = 1024
 const bindingRequest = messageType('request', methods.binding)
@@ -72,8 +74,9 @@ export function strangers(deps: StrangersDeps): Strangers {
   const reply = new Uint8Array(replyBytes)
   const replyBuffer = Buffer.from(reply.buffer)
   const prepared = { 400: prepare(400), 401: prepare(401), 438: prepare(438) }
-  let second = -1
-  let refusedInAll = 0
+  /** How many refusals are left for all at that moment. */
+  let left = 0
+  let leftAtMs = Number.NEGATIVE_INFINITY
 
   function prepare(code: 400 | 401 | 438): Prepared {
     const transactionId = new Uint8Array(12)
@@ -103,21 +106,23 @@ export function strangers(deps: StrangersDeps): Strangers {
   }
 
   function hasRefusal(source: Ip): boolean {
-    const nowSeconds = clock.monotonicSeconds()
-    if (nowSeconds !== second) {
-      second = nowSeconds
-      refusedInAll = 0
+    const nowMs = clock.monotonicMs()
+    if (nowMs !== leftAtMs) {
+      const perSecond = deps.perSecondInAll()
+      // Little at once: the answers of a whole second would hold up the calls behind them.
+      const most = Math.min(perSecond, Math.max(atOnce, perSecond / 10))
+      left = Math.min(most, left + ((nowMs - leftAtMs) / 1000) * perSecond)
+      leftAtMs = nowMs
     }
-    if (refusedInAll < deps.perSecondInAll() && current.refusals.has(source, nowSeconds))
-      return true
+    if (left >= 1 && current.refusals.has(source, clock.monotonicSeconds())) return true
     return isUnlimited(source)
   }
 
   function takeRefusal(source: Ip): boolean {
     if (!hasRefusal(source)) return false
     if (isUnlimited(source)) return true
-    refusedInAll += 1
-    current.refusals.take(source, second)
+    left -= 1
+    current.refusals.take(source, clock.monotonicSeconds())
     return true
   }
 
