@@ -1,6 +1,7 @@
 import { timingSafeEqual } from 'node:crypto'
-import { hmac } from '../wire/hmac.ts'
-import { ipBytes, writeWord, type Endpoint } from '../wire/ip.ts'
+import { fixedHmac, type FixedHmac } from '../wire/hmac.ts'
+import { readWord, writeWord, type Endpoint } from '../wire/ip.ts'
+import { setUint16 } from '../wire/message.ts'
 
 /** Nonces that hold nothing but a time and a proof, so that asking for one leaves nothing behind. */
 export interface Nonces {
@@ -45,17 +46,39 @@ export function nonces(key: Uint8Array, offersSha256: boolean): Nonces {
     return age <= nonceSeconds && age >= -nonceSeconds
   }
 
-  function proofOf(client: Endpoint, time: Uint8Array): Uint8Array {
-    const port = Uint8Array.of(client.port >>> 8, client.port)
-    return hmac('sha256', key, purpose, ipBytes(client.ip), port, time).subarray(0, proofBytes)
+  const proofs = { 4: proofOver(4), 6: proofOver(16) } as const
+  function proofOver(addressBytes: number): FixedHmac {
+    const proof = fixedHmac('sha256', key, purpose.length + addressBytes + 6)
+    proof.message.set(purpose)
+    return proof
+  }
+
+  /** A byte per character; longer than what of it goes into the nonce. */
+  function proofOf({ ip, port }: Endpoint, time: number): string {
+    const { message, digest } = proofs[ip.family]
+    let at = purpose.length
+    if (ip.family === 6) {
+      writeWord(message, at, ip.a)
+      writeWord(message, at + 4, ip.b)
+      writeWord(message, at + 8, ip.c)
+      at += 12
+    }
+    writeWord(message, at, ip.d)
+    setUint16(message, at + 4, port)
+    writeWord(message, at + 6, time)
+    return digest()
+  }
+
+  /** Time and proof of the nonce that is being made or looked at. */
+  const content = Buffer.alloc(4 + proofBytes)
+  function fill(client: Endpoint, time: number): Buffer {
+    content.write(proofOf(client, time), 4, proofBytes, 'latin1')
+    writeWord(content, 0, time)
+    return content
   }
 
   return {
-    issue(client, unixSeconds) {
-      const time = new Uint8Array(4)
-      writeWord(time, 0, unixSeconds)
-      return prefix + Buffer.concat([time, proofOf(client, time)]).toString('base64url')
-    },
+    issue: (client, unixSeconds) => prefix + fill(client, unixSeconds).toString('base64url'),
     isValid(nonce, client, unixSeconds) {
       if (!nonce.startsWith(prefix)) return false
       const text = nonce.slice(prefix.length)
@@ -64,8 +87,8 @@ export function nonces(key: Uint8Array, offersSha256: boolean): Nonces {
       const bytes = Buffer.from(text, 'base64url')
       // Decoding overlooks foreign characters: only what encodes to the same text is ours.
       if (bytes.length !== 4 + proofBytes || bytes.toString('base64url') !== text) return false
-      if (!isInTime(bytes.readUInt32BE(0), unixSeconds)) return false
-      return timingSafeEqual(bytes.subarray(4), proofOf(client, bytes.subarray(0, 4)))
+      const time = readWord(bytes, 0)
+      return isInTime(time, unixSeconds) && timingSafeEqual(bytes, fill(client, time))
     },
     isPlausible(bytes, at, length, unixSeconds) {
       if (length !== prefixBytes.length + textBytes) return false
