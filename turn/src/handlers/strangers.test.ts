@@ -31,7 +31,7 @@ const anyMessage = fc
     isSigned: fc.boolean(),
     hash: fc.constantFrom('sha1' as const, 'sha256' as const),
     hasFingerprint: fc.boolean(),
-    damagedAt: fc.option(fc.nat(), { freq: 3 }),
+    damagedAt: fc.option(fc.nat(), { freq: 1, nil: undefined }),
   })
   .map(({ isSigned, hash, hasFingerprint, damagedAt, ...message }) => {
     const bytes = sealMessage(message, {
