@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -475,5 +476,36 @@ describe('the command', () => {
       expect(talk).toContain(signal === 'SIGTERM' ? '"stopping"' : '"drained"')
     }
     expect(await readFile(file, 'utf8')).toContain('udpPort: 0')
+  })
+
+  it.runIf(process.platform === 'linux')('hears signals that come before it is ready', async () => {
+    const file = join(folder, 'early.yaml')
+    await write(file, { log: { level: 'info' }, listen: { tcpPort: 0 } })
+    for (const signal of ['SIGHUP', 'SIGUSR1', 'SIGTERM'] as const) {
+      const child = spawn(process.execPath, [
+        '--disable-warning=ExperimentalWarning',
+        main,
+        '--config',
+        file,
+      ])
+      let talk = ''
+      child.stderr.on('data', (chunk: Buffer) => {
+        talk += chunk.toString()
+      })
+      // Its processes are there and load their program: the files have been read.
+      const pid = String(child.pid)
+      await untilTrue(() => readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1') !== '')
+      const sentMs = performance.now()
+      child.kill(signal)
+      if (signal === 'SIGHUP') {
+        await untilTrue(() => talk.includes('"reloaded"'))
+        child.kill('SIGTERM')
+      }
+      const [code] = (await once(child, 'close')) as [number]
+      expect(code).toBe(0)
+      expect(talk.includes('"ready"')).toBe(signal !== 'SIGTERM')
+      // Each process is told and ends, none has to be killed.
+      if (signal === 'SIGTERM') expect(performance.now() - sentMs).toBeLessThan(4900)
+    }
   })
 })
