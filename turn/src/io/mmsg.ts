@@ -469,12 +469,17 @@ export function mmsgIo(libc: Libc, server: () => RelayServer): MmsgIo {
 
   const sockets: RelaySockets = {
     canForbidFragments: true,
-    open(local) {
+    keep(local) {
+      const fd = libc.keepUdp(local)
+      return fd === undefined ? undefined : { close: () => libc.close(fd) }
+    },
+    open(local, isKept = false) {
       const { family } = local.ip
       const options = {
         receiveBytes: relayReceiveBytes,
         sendBytes: relayReceiveBytes,
         isShared: false,
+        isKept,
       }
       const fd = libc.openUdp(local, options)
       if (fd === undefined) return undefined

@@ -147,6 +147,42 @@ describe.each([...(hasMmsg ? (['mmsg'] as const) : []), 'dgram' as const])(
       expect(codeOf(await client.ask(methods.refresh, release))).toBe(0)
     })
 
+    it('the port behind an even one is kept from others, and carries packets for its token', async () => {
+      // Where packets go in batches, on whichever of two processes the token comes.
+      await using started = await start({ io, workers: io === 'mmsg' ? 2 : 1 })
+      await using client = await started.client()
+      const pair = await client.ask(methods.allocate, udp, written(attributes.evenPort, true))
+      const port = (find(pair, attributes.xorRelayedAddress)?.port ?? 0) + 1
+      const foreign = createSocket('udp4')
+      foreign.bind({ port, address: '127.0.0.1', exclusive: true })
+      const [error] = (await once(foreign, 'error')) as [NodeJS.ErrnoException]
+      foreign.close()
+      expect(error.code).toBe('EADDRINUSE')
+      const token = find(pair, attributes.reservationToken) ?? Buffer.alloc(8)
+      await using other = await echo()
+      const redeemed: number[] = []
+      for (let tries = 0; tries < 4; tries += 1) {
+        await using second = await started.client()
+        const reply = await second.ask(
+          methods.allocate,
+          udp,
+          written(attributes.reservationToken, token),
+        )
+        if (codeOf(reply) !== 0) continue
+        redeemed.push(find(reply, attributes.xorRelayedAddress)?.port ?? 0)
+        await second.ask(methods.channelBind, channel, peer(other.address))
+        for (const payload of ['one', 'two']) {
+          second.write(channelData(0x4000, payload))
+          expect(
+            Buffer.from(await second.next())
+              .subarray(4, 7)
+              .toString(),
+          ).toBe(payload)
+        }
+      }
+      expect(redeemed).toEqual([port])
+    })
+
     it('a burst comes through in order', async () => {
       await using started = await start({ io, limits: { bitsPerSecond: 0 } })
       await using client = await started.client()

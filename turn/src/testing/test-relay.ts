@@ -22,6 +22,8 @@ export interface TestRelay {
   readonly open: Set<string>
   /** Ports that another program holds. */
   readonly foreign: Set<string>
+  /** Ports that are kept for who brings a token. */
+  readonly kept: Set<string>
   /** What left the relays, as `from > to`, with the payload. */
   readonly sent: {
     readonly way: string
@@ -110,15 +112,22 @@ export function testRelay(
   const lines: TestRelay['lines'] = []
   const open = new Set<string>()
   const foreign = new Set<string>()
+  const kept = new Set<string>()
   const sent: TestRelay['sent'] = []
   const log = (fields: Record<string, unknown>, sentence: string): void => {
     lines.push({ fields, sentence })
   }
   const sockets: RelaySockets = {
     canForbidFragments: more.canForbidFragments ?? true,
-    open(local) {
+    keep(local) {
       const name = formatEndpoint(local)
-      if (open.has(name) || foreign.has(name)) return undefined
+      if (open.has(name) || foreign.has(name) || kept.has(name)) return undefined
+      kept.add(name)
+      return { close: () => void kept.delete(name) }
+    },
+    open(local, isKept = false) {
+      const name = formatEndpoint(local)
+      if (open.has(name) || foreign.has(name) || (kept.has(name) && !isKept)) return undefined
       open.add(name)
       return {
         send(payload, to, isUnfragmented) {
@@ -227,6 +236,7 @@ export function testRelay(
     lines,
     open,
     foreign,
+    kept,
     sent,
     client,
     reload: (config, secrets) => assembled.reload(settingsOf(config, secrets)),
