@@ -526,16 +526,19 @@ async function live(generator: Generator): Promise<void> {
     limits: { refusalsPerSecond: 1_000_000, refusalsPerSecondInAll: 1_000_000 },
   })
   await using _server = server
-  const count = most + beyond
-  await using load = await generator.open('live', {
-    server: { host: server.host, port: server.port },
-    clients: count,
-    payloadBytes,
-    credentials: Array.from({ length: count }, (_, index) => server.credentialsFor(index)),
-  })
+  const open = (name: string, count: number): Promise<RemoteLoad> =>
+    generator.open(name, {
+      server: { host: server.host, port: server.port },
+      clients: count,
+      payloadBytes,
+      credentials: Array.from({ length: count }, (_, index) => server.credentialsFor(index)),
+    })
+  await using load = await open('live', most)
+  await using more = await open('live-beyond', beyond)
   const pids = await processTree(server.child.pid)
   const [filesBefore, before] = [await openFiles(pids), await residentKilobytes(pids)]
-  const { seconds, allocated, refused } = await load.allocate()
+  const { seconds, allocated } = await load.allocate()
+  const { refused } = await more.allocate()
   await load.bind()
   const metrics = await server.metrics()
   const [files, after] = [await openFiles(pids), await residentKilobytes(pids)]
