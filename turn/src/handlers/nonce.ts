@@ -55,7 +55,8 @@ export function nonces(key: Uint8Array, offersSha256: boolean): Nonces {
 
   /** A byte per character; longer than what of it goes into the nonce. */
   function proofOf({ ip, port }: Endpoint, time: number): string {
-    const { message, digest } = proofs[ip.family]
+    const proof = proofs[ip.family]
+    const { message } = proof
     let at = purpose.length
     if (ip.family === 6) {
       writeWord(message, at, ip.a)
@@ -66,7 +67,7 @@ export function nonces(key: Uint8Array, offersSha256: boolean): Nonces {
     writeWord(message, at, ip.d)
     setUint16(message, at + 4, port)
     writeWord(message, at + 6, time)
-    return digest()
+    return proof.digest()
   }
 
   /** Time and proof of the nonce that is being made or looked at. */
