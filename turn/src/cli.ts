@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { Command, CommanderError } from 'commander'
 import { ConfigError, readConfig, resolveAddresses } from './config.ts'
 import {
@@ -14,8 +15,14 @@ import { describeSettings } from './settings-text.ts'
 /** How long `ready` waits. */
 const readyMs = 30_000
 
-/** Runs a command; returns the exit code: 0 done, 1 failed, 2 wrong usage or configuration. */
-export async function run(args: readonly string[]): Promise<number> {
+/**
+ * Runs a command; returns the exit code: 0 done, 1 failed, 2 wrong usage or configuration. `early`
+ * are signals that came before.
+ */
+export async function run(
+  args: readonly string[],
+  early: ReadonlySet<string> = new Set(),
+): Promise<number> {
   const program = new Command('turn')
     .description(
       'A TURN relay for calls (RFC 8656). SIGHUP reads the files again, SIGUSR1 drains, SIGTERM stops.',
@@ -47,7 +54,7 @@ export async function run(args: readonly string[]): Promise<number> {
     }
     if (command === 'ready') return await waitUntilReady(options.config)
     if (command !== undefined) return await sendCommand(command, options.config)
-    await serve(options.config)
+    await serve(options.config, early)
     return 0
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
@@ -85,29 +92,35 @@ async function sendCommand(name: string, path: string): Promise<number> {
 }
 
 /** Runs until SIGTERM, Ctrl-C or the end of a drain. */
-async function serve(path: string): Promise<void> {
+async function serve(path: string, early: ReadonlySet<string>): Promise<void> {
   // Before anything else, for Node answers SIGUSR1 with its debugger while nobody listens.
-  const stop = Promise.withResolvers<void>()
+  const stop = new AbortController()
   let running: Relay | undefined
-  let isDrainAsked = false
+  let isDrainAsked = early.has('SIGUSR1')
+  let isReloadAsked = early.has('SIGHUP')
+  const reload = (relay: Relay): void => {
+    relay.reload().catch((error: unknown) => {
+      const reason = error instanceof Error ? error.message : String(error)
+      relay.log.error({ reason }, 'nothing was reloaded')
+    })
+  }
   const handlers = {
-    SIGTERM: () => stop.resolve(),
-    SIGINT: () => stop.resolve(),
+    SIGTERM: () => stop.abort(),
+    SIGINT: () => stop.abort(),
     SIGUSR1() {
       isDrainAsked = true
       running?.drain()
     },
     SIGHUP() {
-      running?.reload().catch((error: unknown) => {
-        const reason = error instanceof Error ? error.message : String(error)
-        running?.log.error({ reason }, 'nothing was reloaded')
-      })
+      // Before the start is over, the files may have been read already.
+      if (running === undefined) isReloadAsked = true
+      else reload(running)
     },
   } as const
   for (const [signal, handler] of Object.entries(handlers)) process.on(signal, handler)
 
   try {
-    await using relay = await startRelay(path)
+    await using relay = await startRelay(path, stop.signal)
     const { log, config } = relay
     await using stack = new AsyncDisposableStack()
     if (config.metrics !== 'off') {
@@ -120,10 +133,18 @@ async function serve(path: string): Promise<void> {
     running = relay
     log.info({ processes: relay.processes() }, 'ready')
     if (isDrainAsked) relay.drain()
-    await Promise.race([stop.promise, relay.ended])
+    if (isReloadAsked) reload(relay)
+    await Promise.race([aborted(stop.signal), relay.ended])
     log.info({}, 'stopping')
+  } catch (error) {
+    // Told to stop before it was ready.
+    if (error !== stop.signal.reason) throw error
   } finally {
     running = undefined
     for (const [signal, handler] of Object.entries(handlers)) process.off(signal, handler)
   }
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (!signal.aborted) await once(signal, 'abort')
 }

@@ -18,6 +18,7 @@ import { refresh } from './handlers/refresh.ts'
 import type { RefusalLimit } from './handlers/refusal-limit.ts'
 import { refuse, refuseUnknown, succeed, type Reply } from './handlers/reply.ts'
 import type { EndReason, RelayState, Request } from './handlers/request.ts'
+import { strangers, type Strangers } from './handlers/strangers.ts'
 import type { Network } from './policy/network.ts'
 import type { PeerPolicy } from './policy/peer-policy.ts'
 import * as attributes from './wire/attributes.ts'
@@ -35,6 +36,7 @@ import {
   decodeMessage,
   hasStunHeader,
   methods,
+  nameOfMethod,
   uint16,
   type ReceivedMessage,
 } from './wire/message.ts'
@@ -46,7 +48,9 @@ export interface RelayServer {
   readonly counters: Counters
   /** Anything that came from a client in one datagram, or as one frame of a stream. */
   receive(bytes: Uint8Array, path: ClientPath): void
-  /** The same for what is known to begin like STUN. */
+  /** What begins like STUN and comes over UDP from where no allocation is, before it is read. */
+  readonly strangers: Strangers
+  /** The same as `receive` for what begins like STUN and is to be read. */
   receiveMessage(bytes: Uint8Array, path: ClientPath): void
   /** A datagram that came to a relay. */
   receiveFromPeer(allocation: Allocation, payload: Uint8Array, from: Ip, port: number): void
@@ -106,16 +110,6 @@ export interface ServerDeps {
   readonly onDefect: (error: unknown) => void
 }
 
-const methodNames = new Map<number, string>([
-  [methods.binding, 'binding'],
-  [methods.allocate, 'allocate'],
-  [methods.refresh, 'refresh'],
-  [methods.send, 'send'],
-  [methods.data, 'data'],
-  [methods.createPermission, 'create-permission'],
-  [methods.channelBind, 'channel-bind'],
-])
-
 const handlers = new Map<number, (request: Request, state: RelayState) => Reply>([
   [methods.allocate, allocate],
   [methods.refresh, refresh],
@@ -127,8 +121,13 @@ export function relayServer(deps: ServerDeps): RelayServer {
   const { state, counters, current } = deps
   const { allocations, clock } = state
   const headers = dataHeaders()
-  let refusalSecond = -1
-  let refusalCount = 0
+  const met = strangers({
+    counters,
+    clock,
+    current,
+    perSecondInAll: () => state.limits.refusalsPerSecondInAll,
+    secureStun: deps.secureStun,
+  })
   const channelHeader = new Uint8Array(channelHeaderBytes)
 
   function drop(reason: DropReason): void {
@@ -137,12 +136,23 @@ export function relayServer(deps: ServerDeps): RelayServer {
 
   function receive(bytes: Uint8Array, path: ClientPath): void {
     const kind = bytes.length < 4 ? 'other' : kindOf(bytes[0] ?? 0xff)
-    if (kind === 'stun') receiveMessage(bytes, path)
-    else if (kind === 'channel-data') receiveChannelData(bytes, path)
+    if (kind === 'stun') {
+      if (path.transport === 'UDP' && isStranger(path)) {
+        const { ip, port } = path.client
+        const replyBytes = met.meet(bytes, 0, bytes.length, ip, port)
+        if (replyBytes > 0) path.send(Uint8Array.from(met.reply.subarray(0, replyBytes)))
+        if (replyBytes !== 0) return
+      }
+      receiveMessage(bytes, path)
+    } else if (kind === 'channel-data') receiveChannelData(bytes, path)
     else {
       countReceived(bytes)
       drop('not-turn')
     }
+  }
+
+  function isStranger({ listener, client }: ClientPath): boolean {
+    return allocations.findBy(listener, client) === undefined
   }
 
   function countReceived(bytes: Uint8Array): void {
@@ -208,22 +218,8 @@ export function relayServer(deps: ServerDeps): RelayServer {
     code: 400 | 401 | 438,
   ): void {
     const { client } = path
-    if (path.transport === 'UDP' && !isUnlimited(client.ip)) {
-      const nowSeconds = clock.monotonicSeconds()
-      if (nowSeconds !== refusalSecond) {
-        refusalSecond = nowSeconds
-        refusalCount = 0
-      }
-      if (refusalCount >= state.limits.refusalsPerSecondInAll) return drop('refusal-limit')
-      if (!current.refusals.has(client.ip, nowSeconds)) return drop('refusal-limit')
-      refusalCount += 1
-      current.refusals.take(client.ip, nowSeconds)
-    }
+    if (path.transport === 'UDP' && !met.takeRefusal(client.ip)) return drop('refusal-limit')
     reply(message, path, current.authenticator.refusal(code, client))
-  }
-
-  function isUnlimited(ip: Ip): boolean {
-    return current.unlimitedRefusals.some((network) => network.contains(ip))
   }
 
   function handle(request: Request): Reply {
@@ -252,10 +248,9 @@ export function relayServer(deps: ServerDeps): RelayServer {
     reply: Reply,
     seal?: { readonly key: Uint8Array; readonly hash: Integrity },
   ): void {
-    const method = methodNames.get(message.method) ?? 'unknown'
     if (reply.kind === 'silence') return
     const code = reply.kind === 'error' ? reply.code : 0
-    countOne(counters.requests, `${method} ${String(code)}`)
+    countOne(counters.requests, `${nameOfMethod(message.method)} ${String(code)}`)
     const { transactionId } = message
     const bytes = sealMessage(
       {
@@ -438,6 +433,7 @@ export function relayServer(deps: ServerDeps): RelayServer {
     state,
     counters,
     receive,
+    strangers: met,
     receiveMessage,
     receiveFromPeer,
     admitChannelData,

@@ -9,7 +9,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { hasCoturn, startCoturn } from '../../turn/support/coturn.ts'
 import { startNodeTurn } from '../../turn/support/node-turn.ts'
 import { raisedLimits, startRelay } from '../../turn/support/relay.ts'
-import { cpuMicroseconds, processTree, residentKilobytes } from '../../turn/support/server-child.ts'
+import {
+  cpuMicroseconds,
+  openFiles,
+  processTree,
+  residentKilobytes,
+} from '../../turn/support/server-child.ts'
 import type { TurnServer } from '../../turn/support/turn-server.ts'
 import { printFigure, round, talk } from '../figure.ts'
 import { startGenerator, type Generator, type RemoteLoad } from './generator-process.ts'
@@ -17,7 +22,7 @@ import type { Direction, FloodKind, RunResult, RunSettings } from './load.ts'
 
 export interface TurnBenchSettings {
   readonly isQuick: boolean
-  /** Which parts: throughput, latency, memory, flood; all when empty. */
+  /** Which parts: throughput, latency, memory, flood; these four when empty. And live. */
   readonly parts: readonly string[]
 }
 
@@ -72,8 +77,14 @@ const contenders: readonly Contender[] = [
   },
   {
     name: 'relay-dgram',
-    start: () =>
-      startRelay({ core: serverCore, nice, limits: raisedLimits, workers: 1, io: 'dgram' }),
+    start: (_clients, limits) =>
+      startRelay({
+        core: serverCore,
+        nice,
+        limits: limits === 'raised' ? raisedLimits : {},
+        workers: 1,
+        io: 'dgram',
+      }),
     hasChannelsUp: true,
   },
   {
@@ -93,8 +104,15 @@ export async function benchTurn({ isQuick, parts }: TurnBenchSettings): Promise<
     await inRounds(generator, chosen, isQuick, isWanted)
   }
   const lasting = chosen.filter(({ name }) => name !== 'relay-dgram')
-  if (isWanted('memory')) await perAllocation(generator, lasting, isQuick ? 1000 : 4000)
-  if (isWanted('flood')) await floods(generator, lasting, isQuick ? 3 : 10)
+  if (isWanted('memory')) {
+    await perAllocation(generator, lasting, isQuick ? 1000 : 4000, isQuick ? 1 : 5)
+  }
+  if (isWanted('flood')) {
+    await floods(generator, chosen, isQuick ? { rounds: 1, seconds: 3 } : { rounds: 5, seconds: 5 })
+  }
+  // Needs 20 000 files in one process, so it is asked for by name.
+  if (parts.includes('live')) await live(generator)
+  printTable()
 }
 
 async function enter(
@@ -139,27 +157,17 @@ const median = (values: readonly number[]): number => {
 /** Values of one measure, by contender, a value a round. */
 type Column = Map<string, Measured[]>
 
-function ratios(column: Column, of: (each: Measured) => number): Record<string, number> {
-  const base = column.get('coturn')
-  if (base === undefined) return {}
-  const all: Record<string, number> = {}
-  for (const [name, rounds] of column) {
-    if (name === 'coturn') continue
-    const each = rounds.map((value, index) => of(value) / of(base[index] ?? value))
-    all[name] = round(median(each), 2)
-  }
-  return all
-}
+const roundsOf = (column: Column, of: (each: Measured) => number): Rounds =>
+  new Map([...column].map(([name, rounds]) => [name, rounds.map(of)]))
 
-function medians(
+const ratios = (column: Column, of: (each: Measured) => number): Record<string, number> =>
+  ratiosIn(roundsOf(column, of))
+
+const medians = (
   column: Column,
   of: (each: Measured) => number,
   digits = 0,
-): Record<string, number> {
-  return Object.fromEntries(
-    [...column].map(([name, rounds]) => [name, round(median(rounds.map(of)), digits)]),
-  )
-}
+): Record<string, number> => middles(roundsOf(column, of), digits)
 
 async function inRounds(
   generator: Generator,
@@ -242,6 +250,16 @@ async function inRounds(
       ...common,
     })
   }
+  for (const [column, figure, of, digits] of [
+    ['full', 'packets a CPU second, saturated', (each: Measured) => each.packetsPerCpuSecond, 0],
+    ['full', 'packets a second, saturated', (each: Measured) => each.packetsPerSecond, 0],
+    ['fixed', 'CPU a packet at 20 000/s, µs', (each: Measured) => each.cpuMicrosPerPacket, 2],
+  ] as const) {
+    for (const direction of ['up', 'down'] as const) {
+      const rows = columns.get(`${column}-${direction}`)
+      if (rows !== undefined) addRow(`${figure}, ${direction}`, roundsOf(rows, of), digits)
+    }
+  }
   const direct = columns.get('latency-direct')
   for (const direction of ['up', 'down'] as const) {
     const through = columns.get(`latency-${direction}`)
@@ -261,6 +279,14 @@ async function inRounds(
       loss: medians(through, (each) => each.loss, 5),
       ...common,
     })
+    for (const share of ['p50', 'p99', 'p999'] as const) {
+      const values = Object.entries(added(through, direct, share))
+      addRow(
+        `added latency at ${String(halfRate)}/s, ${share}, ${direction}, ms`,
+        new Map(values.map(([name, value]) => [name, [value]])),
+        3,
+      )
+    }
   }
 }
 
@@ -293,65 +319,106 @@ async function halfLoad(entries: readonly Entry[], seconds: number): Promise<num
   return Math.round(least / 2)
 }
 
+/** Values of a measure by contender, one a round. */
+type Rounds = Map<string, number[]>
+
+function noteIn(rounds: Rounds, name: string, value: number): void {
+  rounds.set(name, [...(rounds.get(name) ?? []), value])
+}
+
+function middles(rounds: Rounds, digits = 0): Record<string, number> {
+  return Object.fromEntries(
+    [...rounds].map(([name, values]) => [name, round(median(values), digits)]),
+  )
+}
+
+function ratiosIn(rounds: Rounds): Record<string, number> {
+  const base = rounds.get('coturn')
+  if (base === undefined) return {}
+  return Object.fromEntries(
+    [...rounds].flatMap(([name, values]) =>
+      name === 'coturn'
+        ? []
+        : [[name, round(median(values.map((value, at) => value / (base[at] ?? value))), 2)]],
+    ),
+  )
+}
+
 async function perAllocation(
   generator: Generator,
   chosen: readonly Contender[],
   count: number,
+  rounds: number,
 ): Promise<void> {
-  const bytesPerAllocation: Record<string, number> = {}
-  const kernelBytesPerAllocation: Record<string, number> = {}
-  const idleMegabytes: Record<string, number> = {}
-  const allocationsPerSecond: Record<string, number> = {}
-  const allocationsPerCpuSecond: Record<string, number> = {}
-  const cpuMicrosPerCycle: Record<string, number> = {}
-  for (const contender of chosen) {
-    const entry = await enter(generator, contender, count)
-    await using _server = entry.server
-    await using load = entry.load
-    await sleep(1000)
-    idleMegabytes[contender.name] = round((await residentKilobytes(entry.pids)) / 1024, 1)
-    // A few first: what the program sets up once is not the price of an allocation.
-    await using few = await generator.open(`${contender.name}-few`, {
-      server: { host: entry.server.host, port: entry.server.port },
-      clients: 50,
-      payloadBytes,
-      credentials: Array.from({ length: 50 }, (_, index) => entry.server.credentialsFor(index)),
-    })
-    await few.allocate()
-    await few.bind()
-    await few.release()
-    await sleep(1000)
-    const before = { rss: await residentKilobytes(entry.pids), slab: await slabKilobytes() }
-    const cpuBefore = await cpuMicroseconds(entry.pids)
-    const { seconds, allocated, refused } = await load.allocate()
-    const cpu = (await cpuMicroseconds(entry.pids)) - cpuBefore
-    if (refused > 0) talk(`turn: ${contender.name} refused ${String(refused)} allocations`)
-    await load.bind()
-    await sleep(3000)
-    const after = { rss: await residentKilobytes(entry.pids), slab: await slabKilobytes() }
-    const each = (kilobytes: number): number => round((kilobytes * 1024) / allocated)
-    bytesPerAllocation[contender.name] = each(after.rss - before.rss)
-    kernelBytesPerAllocation[contender.name] = each(after.slab - before.slab)
-    allocationsPerSecond[contender.name] = round(allocated / seconds)
-    allocationsPerCpuSecond[contender.name] = round((allocated * 1e6) / cpu)
-    const releaseBefore = await cpuMicroseconds(entry.pids)
-    await load.release()
-    const releasing = (await cpuMicroseconds(entry.pids)) - releaseBefore
-    cpuMicrosPerCycle[contender.name] = round((cpu + releasing) / allocated)
-    talk(`turn: ${contender.name}: ${String(bytesPerAllocation[contender.name])} B an allocation`)
+  const bytesPerAllocation: Rounds = new Map()
+  const kernelBytesPerAllocation: Rounds = new Map()
+  const idleMegabytes: Rounds = new Map()
+  const allocationsPerSecond: Rounds = new Map()
+  const allocationsPerCpuSecond: Rounds = new Map()
+  const cpuMicrosPerCycle: Rounds = new Map()
+  for (let turn = 0; turn < rounds; turn += 1) {
+    for (const contender of chosen) {
+      const { name } = contender
+      const entry = await enter(generator, contender, count)
+      await using _server = entry.server
+      await using load = entry.load
+      await sleep(1000)
+      noteIn(idleMegabytes, name, (await residentKilobytes(entry.pids)) / 1024)
+      // A few first: what the program sets up once is not the price of an allocation.
+      await using few = await generator.open(`${name}-few-${String(entry.server.child.pid)}`, {
+        server: { host: entry.server.host, port: entry.server.port },
+        clients: 50,
+        payloadBytes,
+        credentials: Array.from({ length: 50 }, (_, index) => entry.server.credentialsFor(index)),
+      })
+      await few.allocate()
+      await few.bind()
+      await few.release()
+      await sleep(1000)
+      const before = { rss: await residentKilobytes(entry.pids), slab: await slabKilobytes() }
+      const cpuBefore = await cpuMicroseconds(entry.pids)
+      const { seconds, allocated, refused } = await load.allocate()
+      const cpu = (await cpuMicroseconds(entry.pids)) - cpuBefore
+      if (refused > 0) talk(`turn: ${name} refused ${String(refused)} allocations`)
+      await load.bind()
+      await sleep(3000)
+      const after = { rss: await residentKilobytes(entry.pids), slab: await slabKilobytes() }
+      const each = (kilobytes: number): number => (kilobytes * 1024) / allocated
+      noteIn(bytesPerAllocation, name, each(after.rss - before.rss))
+      noteIn(kernelBytesPerAllocation, name, each(after.slab - before.slab))
+      noteIn(allocationsPerSecond, name, allocated / seconds)
+      noteIn(allocationsPerCpuSecond, name, (allocated * 1e6) / cpu)
+      const releaseBefore = await cpuMicroseconds(entry.pids)
+      await load.release()
+      const releasing = (await cpuMicroseconds(entry.pids)) - releaseBefore
+      noteIn(cpuMicrosPerCycle, name, (cpu + releasing) / allocated)
+      talk(
+        `turn: round ${String(turn + 1)} ${name}: ` +
+          `${String(round(each(after.rss - before.rss)))} B an allocation, ` +
+          `${String(round((allocated * 1e6) / cpu))} allocations/CPU s`,
+      )
+    }
   }
   printFigure('turn-memory', {
     allocations: count,
-    bytesPerAllocation,
-    kernelBytesPerAllocation,
-    idleMegabytes,
+    rounds,
+    bytesPerAllocation: middles(bytesPerAllocation),
+    ratioToCoturn: ratiosIn(bytesPerAllocation),
+    kernelBytesPerAllocation: middles(kernelBytesPerAllocation),
+    idleMegabytes: middles(idleMegabytes, 1),
   })
   printFigure('turn-allocations', {
     allocations: count,
-    allocationsPerCpuSecond,
-    allocationsPerSecond,
-    cpuMicrosPerAllocateAndRelease: cpuMicrosPerCycle,
+    rounds,
+    allocationsPerCpuSecond: middles(allocationsPerCpuSecond),
+    ratioToCoturn: ratiosIn(allocationsPerCpuSecond),
+    allocationsPerSecond: middles(allocationsPerSecond),
+    cpuMicrosPerAllocateAndRelease: middles(cpuMicrosPerCycle),
   })
+  addRow('memory of an allocation with one channel, bytes', bytesPerAllocation)
+  addRow('allocations a CPU second, authenticated', allocationsPerCpuSecond)
+  addRow('allocations a second', allocationsPerSecond)
+  addRow('idle, all processes, MB', idleMegabytes, 1)
 }
 
 async function slabKilobytes(): Promise<number> {
@@ -359,47 +426,154 @@ async function slabKilobytes(): Promise<number> {
   return Number(/^Slab:\s+(\d+) kB$/m.exec(info)?.[1] ?? 0)
 }
 
+/** A call of 1 000 packets a second while strangers send a hundred times as many. */
 async function floods(
   generator: Generator,
   chosen: readonly Contender[],
-  seconds: number,
+  { rounds, seconds }: { rounds: number; seconds: number },
 ): Promise<void> {
-  const kinds: FloodKind[] = ['allocate', 'allocate-one', 'forged', 'garbage']
-  for (const flood of kinds) {
-    const figures: Record<string, unknown> = {}
+  const kinds: FloodKind[] = ['allocate', 'allocate-one', 'forged', 'forged-time', 'binding']
+  for (const flood of [...kinds, 'garbage' as const]) {
+    await using stack = new AsyncDisposableStack()
+    const entries: Entry[] = []
     for (const contender of chosen) {
       const entry = await enter(generator, contender, 20, 'delivered')
-      await using server = entry.server
-      await using load = entry.load
-      await load.allocate()
-      // Packets through every path once, then the flood: its growth alone is counted.
-      await measure(entry, { direction: 'up', rate: 2000, seconds: 1 })
-      await measure(entry, { direction: 'up', rate: 2000, seconds: 0.5, flood, floodRate: 10_000 })
-      await sleep(500)
-      const before = await residentKilobytes(entry.pids)
-      const result = await measure(entry, {
-        direction: 'up',
-        rate: 1000,
-        seconds,
-        flood,
-        floodRate: 100_000,
-      }).catch((error: unknown) => ({ error: String(error) }))
-      const after = await residentKilobytes(entry.pids)
-      if ('error' in result) {
-        figures[contender.name] = { ...result, hasEnded: server.child.hasEnded() }
-        continue
-      }
-      figures[contender.name] = {
-        residentGrowthKilobytes: after - before,
-        loss: round(result.loss, 5),
-        floodPacketsPerSecond: round(result.flooded / result.seconds),
-        answered: round(result.floodAnswers / result.flooded, 4),
-        bytesPerAnswer:
-          result.floodAnswers > 0 ? round(result.floodAnswerBytes / result.floodAnswers) : 0,
-        hasEnded: server.child.hasEnded(),
-      }
-      talk(`turn: flood ${flood} on ${contender.name}: ${JSON.stringify(figures[contender.name])}`)
+      stack.use(entry.server)
+      stack.use(entry.load)
+      await entry.load.allocate()
+      entries.push(entry)
     }
-    printFigure('turn-flood', { flood, seconds, ...figures })
+    const loss: Rounds = new Map()
+    const growth: Rounds = new Map()
+    const columns: Record<string, Rounds> = {
+      floodPacketsPerSecond: new Map(),
+      missedByServer: new Map(),
+      answeredPerSecond: new Map(),
+      bytesPerAnswer: new Map(),
+      cpuSecondsPerSecond: new Map(),
+    }
+    const ended = new Set<string>()
+    // Round 0 warms up and is thrown away: code that is compiled once is not what a flood costs.
+    for (let turn = 0; turn <= rounds; turn += 1) {
+      for (const entry of entries) {
+        const { name } = entry.contender
+        if (ended.has(name)) continue
+        const before = await residentKilobytes(entry.pids)
+        const settings = {
+          direction: 'up',
+          rate: 1000,
+          seconds,
+          flood,
+          floodRate: 100_000,
+        } as const
+        const result = await measure(entry, settings).catch((error: unknown) => {
+          talk(`turn: flood ${flood} on ${name}: ${String(error)}`)
+        })
+        if (result === undefined || entry.server.child.hasEnded()) {
+          ended.add(name)
+          continue
+        }
+        if (turn === 0) continue
+        const cpuMicros = result.cpuMicrosPerPacket * result.received
+        noteIn(loss, name, result.loss)
+        noteIn(growth, name, (await residentKilobytes(entry.pids)) - before)
+        const values: Record<string, number> = {
+          floodPacketsPerSecond: result.flooded / result.seconds,
+          missedByServer: result.missedByServer,
+          answeredPerSecond: result.floodAnswers / result.seconds,
+          bytesPerAnswer:
+            result.floodAnswers > 0 ? result.floodAnswerBytes / result.floodAnswers : 0,
+          cpuSecondsPerSecond: cpuMicros / 1e6 / result.seconds,
+        }
+        for (const [column, into] of Object.entries(columns)) {
+          noteIn(into, name, values[column] ?? Number.NaN)
+        }
+        talk(
+          `turn: flood ${flood} round ${String(turn)} ${name}: ` +
+            `${String(round(result.loss * 100, 2))} % lost at ` +
+            `${String(round(result.flooded / result.seconds))}/s`,
+        )
+      }
+    }
+    printFigure('turn-flood', {
+      flood,
+      seconds,
+      rounds,
+      loss: middles(loss, 5),
+      residentGrowthKilobytes: middles(growth),
+      ...Object.fromEntries(
+        Object.entries(columns).map(([column, values]) => [column, middles(values, 2)]),
+      ),
+      ended: [...ended],
+    })
+    const percent = new Map([...loss].map(([name, values]) => [name, values.map((v) => v * 100)]))
+    addRow(`flood ${flood}: the call's loss, %`, percent, 2)
+    addRow(`flood ${flood}: packets a second`, columns['floodPacketsPerSecond'] ?? new Map())
+    addRow(`flood ${flood}: memory, KB`, growth)
   }
+}
+
+/** All that one relay address may have at once, and a hundred more. */
+async function live(generator: Generator): Promise<void> {
+  const most = 16_000
+  const beyond = 100
+  const server = await startRelay({
+    core: serverCore,
+    nice,
+    workers: 1,
+    maxOpenFiles: most + 4000,
+    relayPorts: { from: 32_768, to: 60_999, restSeconds: 0 },
+    limits: { refusalsPerSecond: 1_000_000, refusalsPerSecondInAll: 1_000_000 },
+  })
+  await using _server = server
+  const open = (name: string, count: number): Promise<RemoteLoad> =>
+    generator.open(name, {
+      server: { host: server.host, port: server.port },
+      clients: count,
+      payloadBytes,
+      credentials: Array.from({ length: count }, (_, index) => server.credentialsFor(index)),
+    })
+  await using load = await open('live', most)
+  await using more = await open('live-beyond', beyond)
+  const pids = await processTree(server.child.pid)
+  const [filesBefore, before] = [await openFiles(pids), await residentKilobytes(pids)]
+  const { seconds, allocated } = await load.allocate()
+  const { refused } = await more.allocate()
+  await load.bind()
+  const metrics = await server.metrics()
+  const [files, after] = [await openFiles(pids), await residentKilobytes(pids)]
+  // Each of them carries some; at most four packets a second for each, so that none is lost.
+  const { sent, received } = await load.run({ direction: 'down', rate: 16_000, seconds: 4 })
+  await load.release()
+  await sleep(1000)
+  printFigure('turn-live', {
+    allocated,
+    refused,
+    reached: metrics.get('turn_limits_total{limit="allocationsPerFamily"}'),
+    seconds: round(seconds, 1),
+    openFiles: files,
+    residentMegabytes: round(after / 1024, 1),
+    bytesPerAllocation: round(((after - before) * 1024) / allocated),
+    sent,
+    received,
+    leftFiles: (await openFiles(pids)) - filesBefore,
+  })
+}
+
+const table: string[] = []
+const order = ['relay', 'coturn', 'relay-dgram', 'node-turn']
+
+function addRow(figure: string, rounds: Rounds, digits = 0): void {
+  const values = middles(rounds, digits)
+  const relative = ratiosIn(rounds)
+  const cells = [
+    ...order.map((name) => values[name]),
+    ...['relay', 'relay-dgram'].map((name) => relative[name]),
+  ]
+  table.push(`| ${[figure, ...cells.map((cell) => String(cell ?? '–'))].join(' | ')} |`)
+}
+
+function printTable(): void {
+  const heads = ['figure (median)', ...order, 'relay / coturn', 'relay-dgram / coturn']
+  talk([`| ${heads.join(' | ')} |`, `|${' --- |'.repeat(heads.length)}`, ...table].join('\n'))
 }

@@ -1,5 +1,6 @@
 import { execFileSync, fork } from 'node:child_process'
 import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Order, Reply } from './generator.ts'
 import type { LoadSettings, RunResult, RunSettings } from './load.ts'
@@ -26,10 +27,19 @@ export function startGenerator({
 } = {}): Generator {
   const child = fork(join(import.meta.dirname, 'generator.ts'), {
     execArgv: ['--disable-warning=ExperimentalWarning'],
+    // A session of its own: `nice` counts within one alone where the kernel groups by sessions.
+    detached: nice !== undefined,
   })
   const pid = String(child.pid)
   if (core !== undefined) execFileSync('taskset', ['-a', '-c', '-p', String(core), pid])
-  if (nice !== undefined) execFileSync('renice', ['-n', String(nice), '-p', pid])
+  if (nice !== undefined) {
+    execFileSync('renice', ['-n', String(nice), '-p', pid])
+    try {
+      writeFileSync(`/proc/${pid}/autogroup`, String(nice))
+    } catch {
+      // The kernel has no such groups, or grants it to others alone.
+    }
+  }
   let answer: ((reply: Reply) => void) | undefined
   let last: Promise<unknown> = Promise.resolve()
   child.on('message', (reply: Reply) => answer?.(reply))

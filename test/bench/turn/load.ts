@@ -56,6 +56,8 @@ export interface RunResult {
   readonly received: number
   /** Thrown away by the kernel because the generator did not read in time. */
   readonly missedByGenerator: number
+  /** Thrown away by the kernel because the server did not read its listener in time. */
+  readonly missedByServer: number
   readonly flooded: number
   /** Answers that came back to the flood's sockets, as far as they were read. */
   readonly floodAnswers: number
@@ -65,10 +67,17 @@ export interface RunResult {
 
 /**
  * allocate: the first message of a client, no credentials. forged: an Allocate that claims a user
- * and carries a false nonce and integrity. garbage: random bytes. Each packet from another address
- * of 127.0.0.0/8, or with `-one` all from one.
+ * and carries a false nonce and integrity; with `-time` a nonce of the relay's form whose time is
+ * right, so that its proof has to be looked at. binding: asks for the own address. garbage: random
+ * bytes. Each packet from another address of 127.0.0.0/8, or with `-one` all from one.
  */
-export type FloodKind = 'allocate' | 'allocate-one' | 'forged' | 'garbage'
+export type FloodKind =
+  | 'allocate'
+  | 'allocate-one'
+  | 'forged'
+  | 'forged-time'
+  | 'binding'
+  | 'garbage'
 
 interface Client {
   readonly index: number
@@ -318,6 +327,7 @@ export function openLoad(settings: LoadSettings): Load {
     const wholeBytes = payloadBytes + stampAt
     while (from.receive() > 0);
     const missedBefore = missedBy(from.port)
+    const missedByServerBefore = missedBy(server.port)
     const send = sender(direction)
     const flood = floodSender(wanted)
     const latencies = new Float64Array(2 ** 20)
@@ -366,6 +376,7 @@ export function openLoad(settings: LoadSettings): Load {
       sent,
       received,
       missedByGenerator: missedBy(from.port) - missedBefore,
+      missedByServer: missedBy(server.port) - missedByServerBefore,
       flooded,
       floodAnswers: answers.count,
       floodAnswerBytes: answers.bytes,
@@ -450,14 +461,28 @@ function floodPacket(kind: FloodKind): Buffer {
     const length = Math.floor(Math.random() * 200)
     return Buffer.from(Array.from({ length }, () => Math.floor(Math.random() * 256)))
   }
-  const claimed =
-    kind === 'forged'
-      ? [
-          text(attributes.username, '4102444800:somebody'),
-          text(attributes.realm, 'dummy.io'),
-          text(attributes.nonce, transactionId.toString('hex')),
-        ]
-      : []
+  if (kind === 'binding') {
+    return writeMessage({
+      class: 'request',
+      method: methods.binding,
+      transactionId,
+      attributes: [],
+    })
+  }
+  const isForged = kind === 'forged' || kind === 'forged-time'
+  const time = Buffer.alloc(4)
+  time.writeUInt32BE(Math.floor(Date.now() / 1000))
+  const nonce =
+    kind === 'forged-time'
+      ? Buffer.concat([time, transactionId]).toString('base64url')
+      : transactionId.toString('hex')
+  const claimed = isForged
+    ? [
+        text(attributes.username, '4102444800:somebody'),
+        text(attributes.realm, 'dummy.io'),
+        text(attributes.nonce, nonce),
+      ]
+    : []
   return writeMessage(
     {
       class: 'request',
@@ -465,7 +490,7 @@ function floodPacket(kind: FloodKind): Buffer {
       transactionId,
       attributes: [requestedTransport(), ...claimed],
     },
-    kind === 'forged' ? { key: transactionId } : {},
+    isForged ? { key: transactionId } : {},
   )
 }
 

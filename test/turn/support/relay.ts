@@ -49,6 +49,7 @@ export const raisedLimits = {
   allocationsPerUser: 20_000,
   allocationsPerSource: 20_000,
   refusalsPerSecond: 1_000_000,
+  refusalsPerSecondInAll: 1_000_000,
   bitsPerSecond: 0,
 } as const
 

@@ -26,7 +26,7 @@ export function startChild(
   { core, nice, env, cwd }: ChildSettings = {},
 ): ServerChild {
   const [file = '', ...args] = [
-    ...(nice === undefined ? [] : ['nice', '-n', String(nice)]),
+    ...(nice === undefined ? [] : atNice(nice)),
     ...(core === undefined ? [] : ['taskset', '-c', String(core)]),
     ...command,
   ]
@@ -68,6 +68,15 @@ export function startChild(
       clearTimeout(late)
     },
   }
+}
+
+/**
+ * A session of its own first: Linux may share the cores out among sessions, and `nice` counts within
+ * one alone. What the kernel does not have or grant is left out.
+ */
+function atNice(nice: number): string[] {
+  const own = `{ echo ${String(nice)} > /proc/self/autogroup; } 2>/dev/null; exec "$@"`
+  return ['setsid', 'sh', '-c', own, 'sh', 'nice', '-n', String(nice)]
 }
 
 /**

@@ -5,6 +5,7 @@ import {
   type Relay,
   type RelaySocket,
 } from '../allocation/allocation.ts'
+import type { KeptPort } from '../allocation/kept-ports.ts'
 import { TokenBucket } from '../allocation/token-bucket.ts'
 import * as attributes from '../wire/attributes.ts'
 import { find, written, type Written } from '../wire/attributes.ts'
@@ -71,11 +72,14 @@ export function allocate(request: Request, state: RelayState): Reply {
   }
   if (state.isDraining) return refuseWhileDraining(path, state)
 
-  const opened = wanted.map((address) =>
-    held === undefined
-      ? openAny(address, { isEven: even !== undefined, isPair: even === true }, state)
-      : openHeld(address, held.port, state),
-  )
+  let kept: Kept | undefined
+  const opened = wanted.map((address) => {
+    if (held !== undefined) return openHeld(address, held.port, state)
+    if (even !== true) return openAny(address, { isEven: even !== undefined }, state)
+    const pair = openPair(address, state)
+    kept = pair?.kept
+    return pair?.relay
+  })
   const relays = opened.filter((relay) => relay !== undefined)
   if (relays.length === 0) {
     state.events.limitReached('ports', path, owner)
@@ -84,7 +88,7 @@ export function allocate(request: Request, state: RelayState): Reply {
   const made = newAllocation(request, relays, state, {
     grantedSeconds: Math.max(lifetimes.allocation, Math.min(asked, lifetimes.longestAllocation)),
     failedFamily: failedFamily(additional !== undefined, relays, first, second),
-    token: even === true ? reserveNext(relays, wanted[0], state) : undefined,
+    token: even === true ? reserveNext(kept, state) : undefined,
   })
   return success(made)
 }
@@ -133,27 +137,52 @@ function refuseWhileDraining(path: ClientPath, state: RelayState): Reply {
 
 function openAny(
   address: RelayAddress,
-  wish: { isEven: boolean; isPair: boolean },
+  { isEven }: { readonly isEven: boolean },
   state: RelayState,
 ): Relay | undefined {
+  return address.ports.pick(state.clock.monotonicSeconds(), { isEven, isPair: false }, (port) =>
+    openAt(address, port, state),
+  )
+}
+
+/** The port behind an even one, and what keeps it. */
+interface Kept {
+  readonly address: RelayAddress
+  readonly port: number
+  readonly by: KeptPort
+}
+
+/** The next port is kept from now on: one that another program has is of no use. */
+function openPair(
+  address: RelayAddress,
+  state: RelayState,
+): { readonly relay: Relay; readonly kept: Kept } | undefined {
+  const wish = { isEven: true, isPair: true }
   return address.ports.pick(state.clock.monotonicSeconds(), wish, (port) => {
     const relay = openAt(address, port, state)
-    if (relay === undefined || !wish.isPair) return relay
-    // The next port will be held: one that another program has is of no use.
-    const next = openAt(address, port + 1, state)
-    if (next === undefined) relay.socket.close()
-    next?.socket.close()
-    return next && relay
+    if (relay === undefined) return undefined
+    const by = state.sockets.keep({ ip: address.local, port: port + 1 })
+    if (by === undefined) {
+      relay.socket.close()
+      return undefined
+    }
+    return { relay, kept: { address, port: port + 1, by } }
   })
 }
 
+/** Another process may keep it, so it stays kept until its time is over. */
 function openHeld(address: RelayAddress, port: number, state: RelayState): Relay | undefined {
-  return address.ports.take(port, (port) => openAt(address, port, state))
+  return address.ports.take(port, (port) => openAt(address, port, state, true))
 }
 
-function openAt(address: RelayAddress, port: number, state: RelayState): Relay | undefined {
+function openAt(
+  address: RelayAddress,
+  port: number,
+  state: RelayState,
+  isKept = false,
+): Relay | undefined {
   const local = { ip: address.local, port }
-  const socket: RelaySocket | undefined = state.sockets.open(local)
+  const socket: RelaySocket | undefined = state.sockets.open(local, isKept)
   return (
     socket && {
       local,
@@ -179,17 +208,15 @@ function failedFamily(
 
 /** Holds the port after the first relay's for the client that brings the token. */
 function reserveNext(
-  relays: readonly Relay[],
-  address: RelayAddress | undefined,
-  { clock, tokens }: RelayState,
+  kept: Kept | undefined,
+  { clock, tokens, kept: keptPorts }: RelayState,
 ): Uint8Array | undefined {
-  const port = relays[0]?.local.port
-  if (address === undefined || port === undefined) return undefined
-  address.ports.hold(port + 1, clock.monotonicSeconds() + lifetimes.reservation)
-  return tokens.issue(
-    { address: address.index, port: port + 1 },
-    clock.unixSeconds() + lifetimes.reservation,
-  )
+  if (kept === undefined) return undefined
+  const { address, port, by } = kept
+  const untilSeconds = clock.monotonicSeconds() + lifetimes.reservation
+  address.ports.hold(port, untilSeconds)
+  keptPorts.add(by, untilSeconds)
+  return tokens.issue({ address: address.index, port }, clock.unixSeconds() + lifetimes.reservation)
 }
 
 function newAllocation(

@@ -206,6 +206,26 @@ describe('authentication', () => {
     expect(ask(4)).toBe(401)
   })
 
+  it('spreads the answers to strangers over the second, so that they hold up no calls', () => {
+    const relay = testRelay({ limits: { refusalsPerSecondInAll: 5000 } })
+    let asked = 0
+    const answered = (): number => {
+      let count = 0
+      for (let tries = 0; tries < 1000; tries += 1) {
+        asked += 1
+        const address = `10.0.${String(asked >> 8)}.${String(asked & 255)}`
+        if (relay.client({ address }).send(unsigned(methods.allocate)) !== undefined) count += 1
+      }
+      return count
+    }
+    expect(answered()).toBe(500)
+    expect(answered()).toBe(0)
+    relay.clock.advance(0.05)
+    expect(answered()).toBe(250)
+    relay.clock.advance(10)
+    expect(answered()).toBe(500)
+  })
+
   it('counts a /64 of IPv6 as one address, and never limits streams or who is exempt', () => {
     const relay = testRelay({ limits: { refusalsPerSecond: 1, refusalsUnlimited: ['192.0.2.99'] } })
     const ask = (address: string, transport: 'UDP' | 'TCP' = 'UDP'): number | undefined =>

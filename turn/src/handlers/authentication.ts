@@ -1,12 +1,13 @@
 import type { Allocation, Owner } from '../allocation/allocation.ts'
 import * as attributes from '../wire/attributes.ts'
 import { find, written } from '../wire/attributes.ts'
-import type { Endpoint } from '../wire/ip.ts'
+import type { Glance } from '../wire/glance.ts'
+import type { Endpoint, Ip } from '../wire/ip.ts'
 import type { ReceivedMessage } from '../wire/message.ts'
 import { hasIntegrity } from '../wire/protection.ts'
 import type { Nonces } from './nonce.ts'
 import { refusalLimit } from './refusal-limit.ts'
-import { refuse, type Reply } from './reply.ts'
+import { refuse, type ErrorReply } from './reply.ts'
 import type { Users } from './users.ts'
 
 export interface Authenticator {
@@ -19,8 +20,18 @@ export interface Authenticator {
     client: Endpoint,
     allocation: Allocation | undefined,
   ): Authentication
+  /**
+   * What `check` would refuse a stranger's request for, as far as a glance at it tells; undefined
+   * when it has to be read.
+   */
+  refusesAtSight(bytes: Uint8Array, seen: Glance): 400 | 401 | 438 | undefined
+  /** Whether the nonce that was seen is one of ours. */
+  provesNonce(bytes: Uint8Array, seen: Glance, client: Endpoint): boolean
+  nonceFor(client: Endpoint): string
+  /** Whether the address has guesses left in this second; without, `check` ignores it. */
+  mayGuess(source: Ip): boolean
   /** The reply to one that was refused. */
-  refusal(code: 400 | 401 | 438, client: Endpoint): Reply
+  refusal(code: 400 | 401 | 438, client: Endpoint): ErrorReply
 }
 
 /**
@@ -63,7 +74,7 @@ export function authenticator(deps: {
   readonly strictExpiry: boolean
   readonly unixSeconds: () => number
   readonly monotonicSeconds: () => number
-  /** Wrong passwords of one address in a second; what it sends further is not looked at. */
+  /** Wrong names and passwords of one address in a second; what it sends further is not looked at. */
   readonly guessesPerSecond: number
 }): Authenticator {
   const { users, nonces, realm, offersSha256, strictExpiry } = deps
@@ -81,6 +92,18 @@ export function authenticator(deps: {
   }
 
   return {
+    refusesAtSight(bytes, seen) {
+      if (!seen.hasIntegrity && !(offersSha256 && seen.hasIntegritySha256)) return 401
+      if (!seen.namesUser || !seen.namesRealm || seen.nonceAt < 0) return 400
+      const { nonceAt, nonceBytes } = seen
+      return nonces.isPlausible(bytes, nonceAt, nonceBytes, deps.unixSeconds()) ? undefined : 438
+    },
+    provesNonce(bytes, { nonceAt, nonceBytes }, client) {
+      const nonce = Buffer.from(bytes.subarray(nonceAt, nonceAt + nonceBytes)).toString('latin1')
+      return nonces.isValid(nonce, client, deps.unixSeconds())
+    },
+    nonceFor: (client) => nonces.issue(client, deps.unixSeconds()),
+    mayGuess: (source) => guesses.has(source, deps.monotonicSeconds()),
     refusal(code, client) {
       if (code === 400) return refuse(400)
       return refuse(
@@ -124,7 +147,10 @@ export function authenticator(deps: {
       const nowSeconds = deps.monotonicSeconds()
       if (!guesses.has(client.ip, nowSeconds)) return { kind: 'ignored' }
       const user = username === undefined ? undefined : users.find(username, nowUnix, keyHash)
-      if (user === undefined) return refused(401)
+      if (user === undefined) {
+        guesses.take(client.ip, nowSeconds)
+        return refused(401)
+      }
       const key = user.keys.find((key) => hasIntegrity(message, key, integrity))
       if (key === undefined) {
         guesses.take(client.ip, nowSeconds)

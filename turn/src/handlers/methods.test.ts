@@ -138,6 +138,11 @@ describe('Allocate', () => {
       const second = each.client().ask(methods.allocate, udp, token(held))
       expect(find(second, attributes.xorRelayedAddress)?.port).toBe(port + 1)
     }
+    expect([...relay.kept]).toEqual([`${relayAddress}:${String(port + 1)}`])
+    relay.clock.advance(30)
+    relay.server.tick()
+    expect(relay.kept.size).toBe(0)
+    relay.clock.advance(-30)
     // Taken, it is not given twice.
     expect(codeOf(relay.client().ask(methods.allocate, udp, token(held)))).toBe(508)
     const late = testRelay({}, { key })
@@ -145,6 +150,16 @@ describe('Allocate', () => {
     expect(codeOf(late.client().ask(methods.allocate, udp, token(held)))).toBe(508)
     const stranger = testRelay()
     expect(codeOf(stranger.client().ask(methods.allocate, udp, token(held)))).toBe(508)
+  })
+
+  it('keeps at most 256 ports for tokens, the newest', () => {
+    const limits = { allocationsPerUser: 1000, allocationsPerSource: 1000, refusalsPerSecond: 1000 }
+    const relay = testRelay({ limits })
+    const ports = Array.from({ length: 257 }, () => {
+      const reply = relay.client().ask(methods.allocate, udp, even(true))
+      return `${relayAddress}:${String((find(reply, attributes.xorRelayedAddress)?.port ?? 0) + 1)}`
+    })
+    expect([...relay.kept]).toEqual(ports.slice(1))
   })
 
   it('keeps to the quotas of user, source and family', () => {

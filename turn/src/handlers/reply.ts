@@ -5,9 +5,15 @@ import { written } from '../wire/attributes.ts'
 /** What a handler decides; how it is put into bytes and protected is not its business. */
 export type Reply =
   | { readonly kind: 'success'; readonly attributes: readonly Written[] }
-  | { readonly kind: 'error'; readonly code: ErrorNumber; readonly attributes: readonly Written[] }
+  | ErrorReply
   /** No answer at all. */
   | { readonly kind: 'silence'; readonly reason: string }
+
+export interface ErrorReply {
+  readonly kind: 'error'
+  readonly code: ErrorNumber
+  readonly attributes: readonly Written[]
+}
 
 /** The reason of each code that this relay answers (RFC 8489 §14.8, RFC 8656 §19). */
 const reasons = {
@@ -31,7 +37,7 @@ export function succeed(...attributes: readonly Written[]): Reply {
   return { kind: 'success', attributes }
 }
 
-export function refuse(code: ErrorNumber, ...further: readonly Written[]): Reply {
+export function refuse(code: ErrorNumber, ...further: readonly Written[]): ErrorReply {
   const error = written(attributes.errorCode, { code, reason: reasons[code] })
   return { kind: 'error', code, attributes: [error, ...further] }
 }

@@ -1,5 +1,6 @@
 import type { Allocation, ClientPath, Owner, RelaySocket } from '../allocation/allocation.ts'
 import type { Allocations } from '../allocation/allocations.ts'
+import type { KeptPort, KeptPorts } from '../allocation/kept-ports.ts'
 import type { Ports } from '../allocation/ports.ts'
 import type { Quotas } from '../allocation/quotas.ts'
 import type { TimerWheel } from '../allocation/timer-wheel.ts'
@@ -30,8 +31,16 @@ export interface RelayAddress {
 
 /** Opens the sockets of relays; the only thing a handler does to the world. */
 export interface RelaySockets {
-  /** Undefined when the port is taken or the host gives no socket. */
-  open(local: Endpoint): RelaySocket | undefined
+  /**
+   * Undefined when the port is taken or the host gives no socket. One that another process of this
+   * relay keeps with `keep` can be opened if `isKept`.
+   */
+  open(local: Endpoint, isKept?: boolean): RelaySocket | undefined
+  /**
+   * Keeps other programs from a port, and takes no packets. Undefined when it is taken, or where
+   * that cannot be done.
+   */
+  keep(local: Endpoint): KeptPort | undefined
   /** Tells whose packets the sockets of this allocation carry from now on. */
   attach(allocation: Allocation): void
   /** Whether a packet can be sent with "do not fragment". */
@@ -46,6 +55,7 @@ export interface RelayState {
   readonly addresses: readonly RelayAddress[]
   readonly sockets: RelaySockets
   readonly tokens: ReservationTokens
+  readonly kept: KeptPorts
   readonly clock: Clock
   limits: LimitsConfig
   policy: PeerPolicy

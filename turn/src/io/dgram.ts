@@ -2,12 +2,14 @@ import { createSocket, type Socket } from 'node:dgram'
 import type { Allocation, ClientPath, RelaySocket } from '../allocation/allocation.ts'
 import type { RelaySockets } from '../handlers/request.ts'
 import type { RelayServer } from '../server.ts'
-import { formatIp, parseIp, type Endpoint, type Ip } from '../wire/ip.ts'
+import { formatEndpoint, formatIp, parseIp, type Endpoint, type Ip } from '../wire/ip.ts'
 
 /** Datagrams with Node's own sockets: runs anywhere, with a system call for each packet. */
 
 const listenerBufferBytes = 4 * 1024 * 1024
 const relayBufferBytes = 256 * 1024
+/** Of a port that nothing is read from. */
+const keptBufferBytes = 4096
 /** Addresses come as text; each is read once. Bounded, for anybody can send from anywhere. */
 function addressReader(): (text: string) => Ip | undefined {
   const known = new Map<string, Ip>()
@@ -64,10 +66,25 @@ export function dgramRelays(server: () => RelayServer): RelaySockets {
   const writeAddress = addressWriter()
   const onError = (): void => server().drop('send-failed')
   const owners = new Map<RelaySocket, Allocation>()
+  /** By address and port. */
+  const kept = new Map<string, Socket>()
+
+  function release(name: string): void {
+    kept.get(name)?.close()
+    kept.delete(name)
+  }
 
   return {
     canForbidFragments: false,
-    open(local) {
+    keep(local) {
+      const socket = bindNow(local, keptBufferBytes, onError)
+      if (socket === undefined) return undefined
+      const name = formatEndpoint(local)
+      kept.set(name, socket)
+      return { close: () => kept.get(name) === socket && release(name) }
+    },
+    open(local, isKept = false) {
+      if (isKept) release(formatEndpoint(local))
       const socket = bindNow(local, relayBufferBytes, onError)
       if (socket === undefined) return undefined
       const own: RelaySocket = {

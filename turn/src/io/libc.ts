@@ -6,6 +6,10 @@ import { setUint16, uint16 } from '../wire/message.ts'
 export interface Libc {
   /** A bound UDP socket that does not block; undefined when the kernel refuses. */
   openUdp(local: Endpoint, options: UdpOptions): number | undefined
+  /**
+   * A UDP socket that keeps other programs from a port and takes no packets.
+   */
+  keepUdp(local: Endpoint): number | undefined
   /** A listening TCP socket. Throws. */
   openTcp(local: Endpoint): number
   /** The port a socket is bound to. */
@@ -29,6 +33,8 @@ export interface UdpOptions {
   readonly sendBytes: number
   /** Several sockets share the port, each with its own clients. */
   readonly isShared: boolean
+  /** The port may be one that `keepUdp` keeps; once this has it, nobody else gets it. */
+  readonly isKept?: boolean
 }
 
 type Koffi = typeof import('koffi')
@@ -77,6 +83,7 @@ export function loadLibc(): Libc | undefined {
     library.func(definition) as (...args: unknown[]) => number
   const socket = bind('int socket(int, int, int)')
   const bindSocket = bind('int bind(int, const void *, uint32)')
+  const connectSocket = bind('int connect(int, const void *, uint32)')
   const listen = bind('int listen(int, int)')
   const setOption = bind('int setsockopt(int, int, int, const void *, uint32)')
   const socketName = bind('int getsockname(int, _Out_ uint8 *, _Inout_ uint32 *)')
@@ -113,10 +120,10 @@ export function loadLibc(): Libc | undefined {
     koffi,
     library,
     errno: () => koffi.errno(),
-    openUdp(local, { receiveBytes, sendBytes, isShared }) {
+    openUdp(local, { receiveBytes, sendBytes, isShared, isKept = false }) {
       const fd = open(sockDatagram, local)
       if (fd < 0) return undefined
-      if (isShared) set(fd, solSocket, soReusePort, 1)
+      if (isShared || isKept) set(fd, solSocket, soReusePort, 1)
       // With the right to, more than the system's limit; else as much as it gives.
       if (!set(fd, solSocket, soReceiveBufferForce, receiveBytes)) {
         set(fd, solSocket, soReceiveBuffer, receiveBytes)
@@ -125,7 +132,26 @@ export function loadLibc(): Libc | undefined {
         set(fd, solSocket, soSendBuffer, sendBytes)
       }
       setUnfragmented(fd, local.ip.family, false)
-      if (bindTo(fd, local)) return fd
+      if (bindTo(fd, local)) {
+        if (isKept) set(fd, solSocket, soReusePort, 0)
+        return fd
+      }
+      closeFd(fd)
+      return undefined
+    },
+    keepUdp(local) {
+      const fd = open(sockDatagram, local)
+      if (fd < 0) return undefined
+      const address = socketAddress(local)
+      // Bound alone first, for together with others of this relay any port would seem free. Connected
+      // to itself it takes no packets from anybody else, so they go to the socket beside it.
+      if (
+        bindTo(fd, local) &&
+        set(fd, solSocket, soReusePort, 1) &&
+        connectSocket(fd, address, address.length) === 0
+      ) {
+        return fd
+      }
       closeFd(fd)
       return undefined
     },

@@ -155,6 +155,8 @@ export function mmsgIo(libc: Libc, server: () => RelayServer): MmsgIo {
   const listeners: (Listener | undefined)[] = []
 
   const indication = emptySendIndication()
+  /** Who a packet came from when it belongs to no allocation; the same object for all. */
+  const stranger: { -readonly [word in keyof Ip]: Ip[word] } = { ...ipv4(0) }
   const headers = dataHeaders()
   const epoll = epollCreate(0o2000000)
 
@@ -324,9 +326,23 @@ export function mmsgIo(libc: Libc, server: () => RelayServer): MmsgIo {
     if (allocation !== undefined && isPlainSend(at, length)) {
       return fromClientSend(relay, allocation, at, length)
     }
-    const path =
-      allocation?.path ?? pathTo(listener, { ip: isIpv4 ? ipv4(d) : ipv6(a, b, c, d), port })
-    relay.receiveMessage(bytes.subarray(at, at + length), path)
+    if (allocation !== undefined) {
+      return relay.receiveMessage(bytes.subarray(at, at + length), allocation.path)
+    }
+    stranger.family = isIpv4 ? 4 : 6
+    stranger.a = a
+    stranger.b = b
+    stranger.c = c
+    stranger.d = d
+    const replyBytes = relay.strangers.meet(bytes, at, length, stranger, port)
+    if (replyBytes < 0) return
+    if (replyBytes > 0) {
+      // Whole, for a part of it would be an object more.
+      bytes.set(relay.strangers.reply, at)
+      return enqueue(listener.fd, at, replyBytes, stranger, port)
+    }
+    const client = { ip: isIpv4 ? ipv4(d) : ipv6(a, b, c, d), port }
+    relay.receiveMessage(bytes.subarray(at, at + length), pathTo(listener, client))
   }
 
   /** The header of a Send indication of this length. */
@@ -453,12 +469,17 @@ export function mmsgIo(libc: Libc, server: () => RelayServer): MmsgIo {
 
   const sockets: RelaySockets = {
     canForbidFragments: true,
-    open(local) {
+    keep(local) {
+      const fd = libc.keepUdp(local)
+      return fd === undefined ? undefined : { close: () => libc.close(fd) }
+    },
+    open(local, isKept = false) {
       const { family } = local.ip
       const options = {
         receiveBytes: relayReceiveBytes,
         sendBytes: relayReceiveBytes,
         isShared: false,
+        isKept,
       }
       const fd = libc.openUdp(local, options)
       if (fd === undefined) return undefined

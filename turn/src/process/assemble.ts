@@ -1,4 +1,5 @@
 import { allocationTable } from '../allocation/allocations.ts'
+import { keptPorts } from '../allocation/kept-ports.ts'
 import { ports, type Share } from '../allocation/ports.ts'
 import { quotas } from '../allocation/quotas.ts'
 import { timerWheel } from '../allocation/timer-wheel.ts'
@@ -76,9 +77,11 @@ export function assembleServer(
       ports: { from, to },
     })
 
+  const wheel = timerWheel(clock.monotonicSeconds())
   const state: RelayState = {
     allocations: allocationTable(),
-    wheel: timerWheel(clock.monotonicSeconds()),
+    wheel,
+    kept: keptPorts(wheel),
     quotas: quotas(),
     addresses,
     sockets,

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -144,6 +145,42 @@ describe.each([...(hasMmsg ? (['mmsg'] as const) : []), 'dgram' as const])(
       const sum = sumOf(await started.relay.figures())
       expect(sum).toMatchObject({ packetsToPeers: 8, packetsFromPeers: 8, bytesToPeers: 2808 })
       expect(codeOf(await client.ask(methods.refresh, release))).toBe(0)
+    })
+
+    it('the port behind an even one is kept from others, and carries packets for its token', async () => {
+      // Where packets go in batches, on whichever of two processes the token comes.
+      await using started = await start({ io, workers: io === 'mmsg' ? 2 : 1 })
+      await using client = await started.client()
+      const pair = await client.ask(methods.allocate, udp, written(attributes.evenPort, true))
+      const port = (find(pair, attributes.xorRelayedAddress)?.port ?? 0) + 1
+      const foreign = createSocket('udp4')
+      foreign.bind({ port, address: '127.0.0.1', exclusive: true })
+      const [error] = (await once(foreign, 'error')) as [NodeJS.ErrnoException]
+      foreign.close()
+      expect(error.code).toBe('EADDRINUSE')
+      const token = find(pair, attributes.reservationToken) ?? Buffer.alloc(8)
+      await using other = await echo()
+      const redeemed: number[] = []
+      for (let tries = 0; tries < 4; tries += 1) {
+        await using second = await started.client()
+        const reply = await second.ask(
+          methods.allocate,
+          udp,
+          written(attributes.reservationToken, token),
+        )
+        if (codeOf(reply) !== 0) continue
+        redeemed.push(find(reply, attributes.xorRelayedAddress)?.port ?? 0)
+        await second.ask(methods.channelBind, channel, peer(other.address))
+        for (const payload of ['one', 'two']) {
+          second.write(channelData(0x4000, payload))
+          expect(
+            Buffer.from(await second.next())
+              .subarray(4, 7)
+              .toString(),
+          ).toBe(payload)
+        }
+      }
+      expect(redeemed).toEqual([port])
     })
 
     it('a burst comes through in order', async () => {
@@ -475,5 +512,36 @@ describe('the command', () => {
       expect(talk).toContain(signal === 'SIGTERM' ? '"stopping"' : '"drained"')
     }
     expect(await readFile(file, 'utf8')).toContain('udpPort: 0')
+  })
+
+  it.runIf(process.platform === 'linux')('hears signals that come before it is ready', async () => {
+    const file = join(folder, 'early.yaml')
+    await write(file, { log: { level: 'info' }, listen: { tcpPort: 0 } })
+    for (const signal of ['SIGHUP', 'SIGUSR1', 'SIGTERM'] as const) {
+      const child = spawn(process.execPath, [
+        '--disable-warning=ExperimentalWarning',
+        main,
+        '--config',
+        file,
+      ])
+      let talk = ''
+      child.stderr.on('data', (chunk: Buffer) => {
+        talk += chunk.toString()
+      })
+      // Its processes are there and load their program: the files have been read.
+      const pid = String(child.pid)
+      await untilTrue(() => readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1') !== '')
+      const sentMs = performance.now()
+      child.kill(signal)
+      if (signal === 'SIGHUP') {
+        await untilTrue(() => talk.includes('"reloaded"'))
+        child.kill('SIGTERM')
+      }
+      const [code] = (await once(child, 'close')) as [number]
+      expect(code).toBe(0)
+      expect(talk.includes('"ready"')).toBe(signal !== 'SIGTERM')
+      // Each process is told and ends, none has to be killed.
+      if (signal === 'SIGTERM') expect(performance.now() - sentMs).toBeLessThan(4900)
+    }
   })
 })

@@ -54,8 +54,10 @@ const listenerBufferBytes = 4 * 1024 * 1024
 const reportMs = 2_000
 const stopMs = 5_000
 
-export async function startRelay(path: string): Promise<Relay> {
+/** Rejects with the reason of `signal` when that comes before the relay serves; nothing is left then. */
+export async function startRelay(path: string, signal?: AbortSignal): Promise<Relay> {
   let loaded = await load(path)
+  signal?.throwIfAborted()
   const { config } = loaded.settings
   const log = createLogger(config.log, { worker: 'supervisor' })
   const libc = config.io === 'dgram' ? undefined : loadLibc()
@@ -280,7 +282,8 @@ export async function startRelay(path: string): Promise<Relay> {
   }
 
   try {
-    await Promise.all(places.map((place) => startPlace(place)))
+    const started = Promise.all(places.map((place) => startPlace(place)))
+    await (signal === undefined ? started : untilAborted(started, signal))
   } catch (error) {
     await stop()
     throw error
@@ -302,6 +305,22 @@ export async function startRelay(path: string): Promise<Relay> {
     figures,
     processes: () => Object.fromEntries(places.map(({ name, child }) => [name, child?.pid])),
     [Symbol.asyncDispose]: stop,
+  }
+}
+
+/** The outcome, or a rejection when the signal comes before. */
+async function untilAborted(outcome: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  const late = Promise.withResolvers<never>()
+  const onAbort = (): void => late.reject(signal.reason)
+  signal.addEventListener('abort', onAbort)
+  try {
+    if (signal.aborted) onAbort()
+    await Promise.race([outcome, late.promise])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+    // Whichever came second must not count as overlooked.
+    outcome.catch(() => undefined)
+    late.promise.catch(() => undefined)
   }
 }
 

@@ -151,12 +151,16 @@ function reportOf(running: Running): Report {
 }
 
 let running: Running | undefined
+/** Until it is over, there is nothing to stop yet. */
+let starting: Promise<Running> | undefined
 
 async function receive(message: ToWorker): Promise<void> {
   if (message.type === 'start') {
-    running = await start(message)
+    starting = start(message)
+    running = await starting
     return
   }
+  if (message.type === 'stop') return stop()
   if (running === undefined) return
   const { server } = running.assembled
   switch (message.type) {
@@ -179,14 +183,11 @@ async function receive(message: ToWorker): Promise<void> {
       tell({ type: 'report', report: reportOf(running) })
       break
     }
-    case 'stop': {
-      await stop()
-      break
-    }
   }
 }
 
 async function stop(): Promise<void> {
+  await starting?.catch(() => undefined)
   const stopped = running
   running = undefined
   await stopped?.stop()

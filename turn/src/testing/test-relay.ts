@@ -22,6 +22,8 @@ export interface TestRelay {
   readonly open: Set<string>
   /** Ports that another program holds. */
   readonly foreign: Set<string>
+  /** Ports that are kept for who brings a token. */
+  readonly kept: Set<string>
   /** What left the relays, as `from > to`, with the payload. */
   readonly sent: {
     readonly way: string
@@ -51,6 +53,10 @@ export interface TestClient {
   readonly received: Uint8Array[]
   /** Hands bytes to the relay; the reply, if there was one. */
   send(bytes: Uint8Array): ReceivedMessage | undefined
+  /** The same, without looking for a reply. */
+  receive(bytes: Uint8Array): void
+  /** The same without the glance at strangers. */
+  receiveUnseen(bytes: Uint8Array): void
   /** A request with credentials; fetches a nonce first. */
   ask(method: number, ...attributes: readonly Written[]): ReceivedMessage
   /** The bytes of such a request. */
@@ -106,15 +112,22 @@ export function testRelay(
   const lines: TestRelay['lines'] = []
   const open = new Set<string>()
   const foreign = new Set<string>()
+  const kept = new Set<string>()
   const sent: TestRelay['sent'] = []
   const log = (fields: Record<string, unknown>, sentence: string): void => {
     lines.push({ fields, sentence })
   }
   const sockets: RelaySockets = {
     canForbidFragments: more.canForbidFragments ?? true,
-    open(local) {
+    keep(local) {
       const name = formatEndpoint(local)
-      if (open.has(name) || foreign.has(name)) return undefined
+      if (open.has(name) || foreign.has(name) || kept.has(name)) return undefined
+      kept.add(name)
+      return { close: () => void kept.delete(name) }
+    },
+    open(local, isKept = false) {
+      const name = formatEndpoint(local)
+      if (open.has(name) || foreign.has(name) || (kept.has(name) && !isKept)) return undefined
       open.add(name)
       return {
         send(payload, to, isUnfragmented) {
@@ -179,6 +192,10 @@ export function testRelay(
       received,
       nonce: '',
       send,
+      receive: (bytes) => server.receive(bytes, path),
+      receiveUnseen(bytes) {
+        if ((bytes[0] ?? 0xff) < 0x40) server.receiveMessage(bytes, path)
+      },
       signed(method, given, options = {}) {
         const transactionId = options.transactionId ?? randomBytes(12)
         const name = options.username ?? username
@@ -219,6 +236,7 @@ export function testRelay(
     lines,
     open,
     foreign,
+    kept,
     sent,
     client,
     reload: (config, secrets) => assembled.reload(settingsOf(config, secrets)),

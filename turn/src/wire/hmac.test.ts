@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { hmac } from './hmac.ts'
+import { fixedHmac, hmac } from './hmac.ts'
 
 it('is the HMAC that everybody computes, for keys of any length', () => {
   fc.assert(
@@ -12,6 +12,12 @@ it('is the HMAC that everybody computes, for keys of any length', () => {
       (name, key, parts) => {
         const expected = createHmac(name, key).update(Buffer.concat(parts)).digest()
         expect(hmac(name, key, ...parts)).toEqual(expected)
+        const whole = Buffer.concat(parts)
+        const fixed = fixedHmac(name, key, whole.length)
+        for (let times = 0; times < 2; times += 1) {
+          fixed.message.set(whole)
+          expect(Buffer.from(fixed.digest(), 'latin1')).toEqual(expected)
+        }
       },
     ),
   )

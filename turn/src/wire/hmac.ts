@@ -26,6 +26,32 @@ export function hmac(name: HashName, key: Uint8Array, ...parts: readonly Uint8Ar
   return digest(name, outer)
 }
 
+/**
+ * The same for many messages of one length under one key, in memory that is laid out once: for what
+ * strangers can ask for as often as they like.
+ */
+export interface FixedHmac {
+  /** To be filled before `digest`. */
+  readonly message: Uint8Array
+  /** A byte per character. */
+  digest(): string
+}
+
+export function fixedHmac(name: HashName, key: Uint8Array, messageBytes: number): FixedHmac {
+  const short = key.length > blockBytes ? digest(name, key) : key
+  const inner = Buffer.alloc(blockBytes + messageBytes)
+  pad(inner, short, 0x36)
+  const outer = Buffer.alloc(blockBytes + (name === 'sha1' ? 20 : 32))
+  pad(outer, short, 0x5c)
+  return {
+    message: inner.subarray(blockBytes),
+    digest() {
+      outer.write(hash(name, inner, 'binary'), blockBytes, 'latin1')
+      return hash(name, outer, 'binary')
+    },
+  }
+}
+
 /** As text first: handing out a buffer costs several times the hashing. */
 function digest(name: HashName, bytes: Uint8Array): Buffer {
   return Buffer.from(hash(name, bytes, 'binary'), 'latin1')

@@ -41,6 +41,21 @@ export const methods = {
   channelBind: 0x009,
 } as const
 
+const methodNames = new Map<number, string>([
+  [methods.binding, 'binding'],
+  [methods.allocate, 'allocate'],
+  [methods.refresh, 'refresh'],
+  [methods.send, 'send'],
+  [methods.data, 'data'],
+  [methods.createPermission, 'create-permission'],
+  [methods.channelBind, 'channel-bind'],
+])
+
+/** As figures call it; `unknown` for what this relay has no method for. */
+export function nameOfMethod(method: number): string {
+  return methodNames.get(method) ?? 'unknown'
+}
+
 export const headerBytes = 20
 export const magicCookie = 0x2112a442
 /** The length in the header has 16 bits and is a multiple of 4. */
@@ -80,7 +95,7 @@ function classOfType(type: number): MessageClass {
   return classes[((type >> 7) & 2) | ((type >> 4) & 1)] ?? 'request'
 }
 
-function methodOfType(type: number): number {
+export function methodOfType(type: number): number {
   return ((type >> 2) & 0xf80) | ((type >> 1) & 0x070) | (type & 0x00f)
 }
 

@@ -38,7 +38,7 @@ export function sealMessage(message: Message, seal: Seal): Uint8Array {
     setUint16(bytes, 2, end + 8 - 20)
     setUint16(bytes, end, protection.fingerprint)
     setUint16(bytes, end + 2, 4)
-    writeWord(bytes, end + 4, crc32(bytes.subarray(0, end)) ^ fingerprintMask)
+    writeWord(bytes, end + 4, fingerprintOf(bytes.subarray(0, end)))
   }
   return bytes
 }
@@ -60,9 +60,13 @@ export function hasIntegrity(
   return timingSafeEqual(expected.subarray(0, length), bytes.subarray(at + 4, at + 4 + length))
 }
 
+/** What FINGERPRINT holds after these bytes, as a word with a sign. */
+export function fingerprintOf(bytes: Uint8Array): number {
+  return crc32(bytes) ^ fingerprintMask
+}
+
 /** Whether there is no fingerprint, or a right one. */
 export function isFingerprintRight({ bytes, fingerprintAt }: ReceivedMessage): boolean {
   if (fingerprintAt === undefined) return true
-  const expected = crc32(bytes.subarray(0, fingerprintAt)) ^ fingerprintMask
-  return readWord(bytes, fingerprintAt + 4) === (expected | 0)
+  return readWord(bytes, fingerprintAt + 4) === fingerprintOf(bytes.subarray(0, fingerprintAt))
 }
