@@ -13,7 +13,7 @@ import { add, closeWith, runVitest, type Counts } from './test-run.ts'
 
 type Part = 'contracts' | 'scenarios' | 'secured'
 const parts: readonly Part[] = ['contracts', 'scenarios', 'secured']
-const only = process.argv.slice(2)
+const only: readonly string[] = process.argv.slice(2)
 const isWanted = (part: Part): boolean => only.length === 0 || only.includes(part)
 
 interface Stage {
@@ -45,9 +45,9 @@ const stages: readonly Stage[] = [
 const counts: Counts = { passed: 0, failed: 0, skipped: 0 }
 const say = (line: string): void => console.log(line)
 
-if (!only.every((part) => parts.some((known) => known === part))) {
-  console.error(`Usage: npm run test:engines [-- ${parts.join('|')} ...]`)
-  process.exit(2)
+const unknown = only.filter((part) => parts.every((known) => known !== part))
+if (unknown.length > 0) {
+  throw new Error(`no ${unknown.join(', ')} here: npm run test:engines [-- ${parts.join('|')} ...]`)
 }
 for (const [index, { nodes, isSecure = false, runs }] of stages.entries()) {
   const wanted = runs.filter(({ part }) => isWanted(part))
