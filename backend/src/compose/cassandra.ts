@@ -101,11 +101,3 @@ export async function openCassandraStore(
     },
   }
 }
-
-/** A connection for signs of life alone, which do not wait behind messages. */
-export async function openCassandraBeat(
-  config: CassandraConfig,
-  platform: Platform,
-): Promise<WideColumnStore> {
-  return openCassandra(await cassandraOptions(config, platform))
-}
