@@ -20,6 +20,12 @@ import { CannonConfig, startCannon } from './index.ts'
 
 const position = timeUuid(ticksOfMs(1000), new Uint8Array(8)) as NotificationId
 
+/** What became of an upgrade: 101 or the status of a refusal, and later how the socket was closed. */
+interface Opened {
+  readonly status: number
+  readonly closing: () => string | undefined
+}
+
 /** A cannon between two owners made of paper; of either one it may be cut off. */
 async function stage() {
   const clock = fakeClock()
@@ -81,8 +87,7 @@ async function stage() {
   })
   await clock.advance(1)
 
-  /** Resolves with the status of a refusal, or with 101. */
-  function open(user: UserId): Promise<{ status: number; isClosed: () => string | undefined }> {
+  function open(user: UserId): Promise<Opened> {
     const token = signer.sign({
       type: 'access',
       user,
@@ -96,11 +101,11 @@ async function stage() {
     ws.on('close', (code, reason) => (closed = `${String(code)} ${reason.toString()}`))
     ws.on('error', () => undefined)
     return new Promise((resolve) => {
-      const isClosed = (): string | undefined => closed
+      const closing = (): string | undefined => closed
       ws.on('unexpected-response', (_request, { statusCode = 0 }) => {
-        resolve({ status: statusCode, isClosed })
+        resolve({ status: statusCode, closing })
       })
-      ws.on('open', () => resolve({ status: 101, isClosed }))
+      ws.on('open', () => resolve({ status: 101, closing }))
     })
   }
 
@@ -130,8 +135,8 @@ function userOf(owner: 'a' | 'b'): UserId {
   }
 }
 
-const closedOf = (sockets: readonly { isClosed: () => string | undefined }[]): number =>
-  sockets.filter(({ isClosed }) => isClosed() !== undefined).length
+const closedOf = (sockets: readonly Opened[]): number =>
+  sockets.filter(({ closing }) => closing() !== undefined).length
 
 it('refuses sockets of people whose owner was silent for five seconds, and is not ready', async () => {
   await using test = await stage()
@@ -151,7 +156,7 @@ it('refuses sockets of people whose owner was silent for five seconds, and is no
 
 it('sends the sockets of a silent owner away over thirty seconds, and no others', async () => {
   await using test = await stage()
-  const concerned = []
+  const concerned: Opened[] = []
   for (let count = 0; count < 60; count += 1) concerned.push(await test.open(userOf('a')))
   const others = [await test.open(userOf('b')), await test.open(userOf('b'))]
   await test.pass(2)
@@ -164,13 +169,13 @@ it('sends the sockets of a silent owner away over thirty seconds, and no others'
   expect(closedOf(concerned)).toBeLessThanOrEqual(26)
   await test.pass(21)
   await expect.poll(() => closedOf(concerned)).toBe(60)
-  expect(new Set(concerned.map(({ isClosed }) => isClosed()))).toEqual(new Set(['1001 reconnect']))
+  expect(new Set(concerned.map(({ closing }) => closing()))).toEqual(new Set(['1001 reconnect']))
   expect(closedOf(others)).toBe(0)
 })
 
 it('keeps the sockets that are left when the owner is heard again', async () => {
   await using test = await stage()
-  const sockets = []
+  const sockets: Opened[] = []
   for (let count = 0; count < 60; count += 1) sockets.push(await test.open(userOf('a')))
   test.cutOff.add('a')
   await test.pass(10)
