@@ -85,11 +85,11 @@ export async function openCassandraStore(
       else state.noteDown(reason)
     },
   }
-  const { session, run } = watchAnswers(await waitForSession(options), {
+  const watch = watchAnswers(await waitForSession(options), {
     clock: platform.clock,
     report: state,
   })
-  const store = cassandraStore(session, options)
+  const store = cassandraStore(watch.session, options)
   const use = announceSchemaUse(store, {
     service: name,
     host: hostname(),
@@ -106,7 +106,7 @@ export async function openCassandraStore(
       await store.open(tables)
       state.noteUp()
       await use.begin()
-      watching ??= run(() => use.check(), stopping.signal)
+      watching ??= watch.run(() => use.check(), stopping.signal)
     },
     async [Symbol.asyncDispose]() {
       stopping.abort()

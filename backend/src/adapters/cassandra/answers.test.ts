@@ -21,7 +21,7 @@ function stage() {
     if (latencyMs > 0) await clock.sleep(latencyMs)
     if (error) throw error
   }
-  const { session, run } = watchAnswers(
+  const watch = watchAnswers(
     {
       async read() {
         reads += 1
@@ -40,7 +40,8 @@ function stage() {
   )
   report.noteUp()
   const stopping = new AbortController()
-  void run(() => session.read(statement), stopping.signal)
+  const { session } = watch
+  void watch.run(() => session.read(statement), stopping.signal)
   return {
     clock,
     session,
