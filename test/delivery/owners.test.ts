@@ -17,13 +17,16 @@ import type { HistoryEntry } from '../durability/history.ts'
 
 /** What goes wrong while messages are on their way, in this order. */
 type Trouble =
-  | { kind: 'freeze'; who: number; at: InboxStep | RingStep | undefined; ms: number }
+  | { kind: Stop; who: number; at: InboxStep | RingStep | undefined; ms: number }
   | { kind: 'cut'; who: number; ms: number }
   | { kind: 'kill'; who: number }
   | { kind: 'stop'; who: number }
   | { kind: 'clock'; who: number; offsetMs: number }
   | { kind: 'writes'; who: number; table: string; fault: 'lost' | 'landed' | 'refused' | 'late' }
   | { kind: 'wait'; ms: number }
+
+/** Of the whole process, or of all but the thread that beats for it. */
+type Stop = 'freeze' | 'hang'
 
 const who = fc.nat({ max: 2 })
 const steps: (InboxStep | RingStep)[] = [
@@ -46,7 +49,7 @@ const trouble: fc.Arbitrary<Trouble> = fc.oneof(
   {
     weight: 6,
     arbitrary: fc.record({
-      kind: fc.constant('freeze'),
+      kind: fc.constantFrom('freeze', 'hang'),
       who,
       at: fc.option(fc.constantFrom(...steps), { nil: undefined }),
       ms: pauseMs,
@@ -76,22 +79,29 @@ const trouble: fc.Arbitrary<Trouble> = fc.oneof(
 )
 
 /** A cluster, three inboxes, senders and readers; everything that they hear is written down. */
-async function play(troubles: readonly Trouble[]): Promise<readonly HistoryEntry[]> {
+async function play(
+  troubles: readonly Trouble[],
+  options: { readonly hasBeatThreads: boolean },
+): Promise<readonly HistoryEntry[]> {
   const history: HistoryEntry[] = []
-  const stops = new Map<string, { step: InboxStep | RingStep; ms: number }>()
+  const stops = new Map<string, { step: InboxStep | RingStep; how: Stop; ms: number }>()
   /** Freezes of which the time is not over, by who. */
   const hooksOf = (name: string): GundeckHooks => {
     const reach = async (step: InboxStep | RingStep): Promise<void> => {
       const stop = stops.get(name)
       if (stop?.step !== step) return
       stops.delete(name)
-      freeze(current(name), stop.ms)
+      halt(current(name), stop.how, stop.ms)
       await settle()
     }
     return { at: reach, atRing: reach }
   }
   const names = ['a', 'b', 'c']
-  const cluster = await startCluster(names, Object.fromEntries(names.map((n) => [n, hooksOf(n)])))
+  const cluster = await startCluster(
+    names,
+    Object.fromEntries(names.map((n) => [n, hooksOf(n)])),
+    options,
+  )
   const { clock } = cluster
   const record = (event: HistoryEvent): void => {
     history.push({ atMs: clock.monotonicMs(), ...event })
@@ -101,8 +111,8 @@ async function play(troubles: readonly Trouble[]): Promise<readonly HistoryEntry
     if (found === undefined) throw new Error(`there is no ${name}`)
     return found
   }
-  function freeze(member: Member, ms: number): void {
-    member.freeze()
+  function halt(member: Member, how: Stop, ms: number): void {
+    member[how]()
     void clock.sleep(ms).then(() => member.thaw())
   }
 
@@ -212,9 +222,9 @@ async function play(troubles: readonly Trouble[]): Promise<readonly HistoryEntry
     }
     const name = names[one.who] ?? 'a'
     const member = current(name)
-    if (one.kind === 'freeze') {
-      if (one.at === undefined) freeze(member, one.ms)
-      else stops.set(name, { step: one.at, ms: one.ms })
+    if (one.kind === 'freeze' || one.kind === 'hang') {
+      if (one.at === undefined) halt(member, one.kind, one.ms)
+      else stops.set(name, { step: one.at, how: one.kind, ms: one.ms })
     } else if (one.kind === 'cut') {
       member.cutOff()
       void clock.sleep(one.ms).then(() => member.mend())
@@ -269,14 +279,18 @@ const limits = new Set(['two-ids', 'reordered'])
 it('loses nothing that was acknowledged, whatever befalls the owners', async () => {
   let acknowledged = 0
   await fc.assert(
-    fc.asyncProperty(fc.array(trouble, { minLength: 3, maxLength: 10 }), async (troubles) => {
-      const history = await play(troubles)
-      acknowledged += history.filter(({ kind }) => kind === 'acknowledged').length
-      const found = checkHistory(history, { settleMs: 1000, lateMs: 60_000 })
-      expect(found.filter(({ kind }) => !limits.has(kind))).toEqual([])
-      const [end] = history.slice(-6).filter(({ kind }) => kind === 'unknown')
-      expect(end).toBeUndefined()
-    }),
+    fc.asyncProperty(
+      fc.array(trouble, { minLength: 3, maxLength: 10 }),
+      fc.boolean(),
+      async (troubles, hasBeatThreads) => {
+        const history = await play(troubles, { hasBeatThreads })
+        acknowledged += history.filter(({ kind }) => kind === 'acknowledged').length
+        const found = checkHistory(history, { settleMs: 1000, lateMs: 60_000 })
+        expect(found.filter(({ kind }) => !limits.has(kind))).toEqual([])
+        const end = history.slice(-6).find(({ kind }) => kind === 'unknown')
+        expect(end).toBeUndefined()
+      },
+    ),
     { numRuns: Number(process.env['OWNERS_RUNS'] ?? 8), endOnFailure: true },
   )
   expect(acknowledged).toBeGreaterThan(100)

@@ -1,9 +1,14 @@
 import { readFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
+import { watchAnswers } from '../adapters/cassandra/answers.ts'
 import { announceSchemaUse } from '../adapters/cassandra/schema-users.ts'
 import { latestMigration } from '../adapters/cassandra/migrations/all.ts'
 import type { SessionOptions } from '../adapters/cassandra/session.ts'
-import { openCassandra, type CassandraOptions } from '../adapters/cassandra/wide-column.ts'
+import {
+  cassandraStore,
+  waitForSession,
+  type CassandraOptions,
+} from '../adapters/cassandra/wide-column.ts'
 import { ConfigError } from '../platform/config/load.ts'
 import type { Dependencies } from '../platform/dependencies.ts'
 import type { Platform } from '../platform/service.ts'
@@ -72,14 +77,19 @@ export async function openCassandraStore(
   name: string,
   dependencies: Dependencies,
 ): Promise<WideColumnStore> {
-  const state = dependencies.addReported('cassandra (wide-column)', 'to start')
-  const store = await openCassandra({
+  const state = dependencies.addReported('cassandra (wide-column)', 'always')
+  const options: CassandraOptions = {
     ...(await cassandraOptions(config, platform)),
     waiting(reason) {
       if (reason === undefined) state.noteUp()
       else state.noteDown(reason)
     },
+  }
+  const watch = watchAnswers(await waitForSession(options), {
+    clock: platform.clock,
+    report: state,
   })
+  const store = cassandraStore(watch.session, options)
   const use = announceSchemaUse(store, {
     service: name,
     host: hostname(),
@@ -88,24 +98,21 @@ export async function openCassandraStore(
     clock: platform.clock,
     failed: (err) => platform.log.warn({ err }, 'the use of the schema could not be announced'),
   })
+  const stopping = new AbortController()
+  let watching: Promise<void> | undefined
   return {
     ...store,
     async open(tables) {
       await store.open(tables)
       state.noteUp()
       await use.begin()
+      watching ??= watch.run(() => use.check(), stopping.signal)
     },
     async [Symbol.asyncDispose]() {
+      stopping.abort()
+      await watching
       await use[Symbol.asyncDispose]()
       await store[Symbol.asyncDispose]()
     },
   }
-}
-
-/** A connection for signs of life alone, which do not wait behind messages. */
-export async function openCassandraBeat(
-  config: CassandraConfig,
-  platform: Platform,
-): Promise<WideColumnStore> {
-  return openCassandra(await cassandraOptions(config, platform))
 }

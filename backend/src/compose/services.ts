@@ -107,12 +107,13 @@ export const starters: Readonly<
   async gundeck(parts) {
     const { config, platform, stores, neighbours, address, overrides, cannonAt, ownerAt } = parts
     const push = await stores.push()
-    const beatDb = await stores.beat()
+    // Each waits for the store, so both at once.
+    const [db, beatPort] = await Promise.all([stores.wideColumn(), stores.beat()])
     return startGundeck({
       config: { ...config.gundeck, instance: config.instance ?? config.gundeck.instance },
       platform,
-      db: await stores.wideColumn(),
-      ...(beatDb === undefined ? {} : { beatDb }),
+      db,
+      ...(beatPort === undefined ? {} : { beatPort }),
       // A SQLite file belongs to one process.
       isAlone: config.wideColumn.kind === 'sqlite',
       address,

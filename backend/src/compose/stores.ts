@@ -18,13 +18,14 @@ import type { PresenceStore } from '../ports/presence.ts'
 import type { NativePush } from '../ports/push.ts'
 import type { UserSearch } from '../ports/search.ts'
 import type { WideColumnStore } from '../ports/wide-column.ts'
+import type { MainPort } from '../services/gundeck/ring/beat-thread.ts'
 import type { Config } from './config.ts'
 
 /** Opens what a service asks for, once; everything opened is closed together. */
 export interface Stores extends AsyncDisposable {
   wideColumn(): Promise<WideColumnStore>
-  /** The same over a connection of its own; undefined where that gains nothing. */
-  beat(): Promise<WideColumnStore | undefined>
+  /** To a thread with a connection of its own; undefined where that gains nothing. */
+  beat(): Promise<MainPort | undefined>
   search(): Promise<UserSearch>
   objects(): Promise<ObjectStore>
   presence(): Promise<PresenceStore>
@@ -75,8 +76,8 @@ export function openStores(
     }),
     async beat() {
       if (config.wideColumn.kind !== 'cassandra') return undefined
-      const { openCassandraBeat } = await import('./cassandra.ts')
-      return opened.use(await openCassandraBeat(config.wideColumn, platform))
+      const { openBeatThread } = await import('./cassandra-beat.ts')
+      return opened.use(await openBeatThread(config.wideColumn, platform))
     },
     search: once(async () => {
       if (config.search.kind === 'opensearch') {

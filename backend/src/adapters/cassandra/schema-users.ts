@@ -34,6 +34,8 @@ export interface SchemaUser {
 export interface SchemaUse extends AsyncDisposable {
   /** Resolves when the use is known; calling it again does nothing. */
   begin(): Promise<void>
+  /** Asks a majority of the nodes for what was told; rejects when they do not answer. */
+  check(): Promise<void>
 }
 
 /** Keeps telling that this process uses the schema, from `begin` until it is disposed. */
@@ -91,6 +93,9 @@ export function announceSchemaUse(
         .then(() => {
           renewing = keepRenewing()
         })),
+    async check() {
+      await db.get(schemaUsersTable, { scope, process })
+    },
     async [Symbol.asyncDispose]() {
       stopping.abort()
       await renewing

@@ -16,6 +16,8 @@ export interface SessionOptions {
   readonly tls?: { readonly ca: string; readonly cert?: string; readonly key?: string }
   /** What a caller waits, repetitions and all. */
   readonly requestTimeoutMs?: number
+  /** The same of conditional writes, which are never repeated; as long when absent. */
+  readonly conditionalTimeoutMs?: number
   /** Requests that may be in flight; beyond, they are `Unavailable` at once. */
   readonly largestInFlight?: number
   readonly largestInFlightBytes?: number
@@ -50,6 +52,7 @@ const administrationTimeoutMs = 30_000
 export async function connect(options: SessionOptions): Promise<Session> {
   const requestTimeoutMs = options.requestTimeoutMs ?? 2500
   const attemptTimeoutMs = Math.ceil(requestTimeoutMs * attemptShare)
+  const conditionalTimeoutMs = options.conditionalTimeoutMs ?? requestTimeoutMs
   const largestInFlight = options.largestInFlight ?? 4096
   const largestInFlightBytes = options.largestInFlightBytes ?? 64 * 1024 * 1024
   const counted = options.counted ?? (() => undefined)
@@ -116,7 +119,7 @@ export async function connect(options: SessionOptions): Promise<Session> {
   const plainRead: QueryOptions = { ...plain, autoPage: false, fetchSize: 0 }
   // A serial read finishes what others began: repeating it is as safe as it was the first time.
   const serialRead: QueryOptions = { ...plainRead, consistency: localSerial }
-  const conditional: QueryOptions = { isIdempotent: false, readTimeout: requestTimeoutMs }
+  const conditional: QueryOptions = { isIdempotent: false, readTimeout: conditionalTimeoutMs }
 
   let inFlight = 0
   let inFlightBytes = 0
@@ -126,6 +129,7 @@ export async function connect(options: SessionOptions): Promise<Session> {
     attempt: Attempt,
     sizeBytes: number,
     work: () => Promise<Result>,
+    timeoutMs = requestTimeoutMs,
   ): Promise<Result> {
     if (inFlight >= largestInFlight || inFlightBytes + sizeBytes > largestInFlightBytes) {
       counted('refused')
@@ -137,9 +141,9 @@ export async function connect(options: SessionOptions): Promise<Session> {
     const { promise, resolve, reject } = Promise.withResolvers<Result>()
     const timer = setTimeout(() => {
       counted('timeout')
-      const message = `Cassandra did not answer a ${attempt} within ${requestTimeoutMs} ms`
+      const message = `Cassandra did not answer a ${attempt} within ${timeoutMs} ms`
       reject(attempt === 'write' ? new UnknownOutcome(message) : new Unavailable(message))
-    }, requestTimeoutMs)
+    }, timeoutMs)
     // What the caller gave up still takes room until the driver is done with it.
     work()
       .then(resolve, (error: unknown) =>
@@ -173,15 +177,20 @@ export async function connect(options: SessionOptions): Promise<Session> {
       }),
 
     writeIf: (statements) =>
-      bounded('write', totalSize(statements), async () => {
-        const [first] = statements
-        if (first === undefined) return true
-        const result =
-          statements.length === 1
-            ? await client.execute(first.query, first.params, conditional)
-            : await client.batch([...statements], { ...conditional, logged: false })
-        return result.wasApplied()
-      }),
+      bounded(
+        'write',
+        totalSize(statements),
+        async () => {
+          const [first] = statements
+          if (first === undefined) return true
+          const result =
+            statements.length === 1
+              ? await client.execute(first.query, first.params, conditional)
+              : await client.batch([...statements], { ...conditional, logged: false })
+          return result.wasApplied()
+        },
+        conditionalTimeoutMs,
+      ),
 
     async administer(query) {
       try {

@@ -2,7 +2,7 @@ import { statSync } from 'node:fs'
 import type { Worker } from 'node:worker_threads'
 import type { CheckpointReply } from './checkpoint-thread.ts'
 import type { GroupCommit } from './group-commit.ts'
-import { startThread } from './thread.ts'
+import { startThread } from '../../platform/thread.ts'
 
 /** How much is written between two rounds of moving the log into the file. */
 const roundBytes = 4 * 1024 * 1024
@@ -24,7 +24,7 @@ export function boundLog(core: GroupCommit, file: string): GroupCommit {
   let sinceRoundBytes = 0
 
   function start(): Worker {
-    const started = startThread('./checkpoint-thread.ts', file)
+    const started = startThread(new URL('./checkpoint-thread.ts', import.meta.url), file)
     started.on('message', ({ logBytes }: CheckpointReply) => {
       isMoving = false
       if (logBytes >= restartBytes) finishRound('RESTART')

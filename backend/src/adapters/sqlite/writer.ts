@@ -4,7 +4,7 @@ import { openGroupCommit } from './group-commit.ts'
 import type { BatchOutcome, CommitHooks, GroupCommit, WriterOptions } from './group-commit.ts'
 import type { TableLayout } from '../../ports/table-layout.ts'
 import type { Statement } from './statements.ts'
-import { startThread } from './thread.ts'
+import { startThread } from '../../platform/thread.ts'
 import { writeBatch } from './write-batch.ts'
 import { writerLoop } from './writer-loop.ts'
 import type { FromWriter, ToWriter } from './writer-loop.ts'
@@ -55,7 +55,7 @@ export async function threadWriter(settings: WriterSettings): Promise<Writer> {
     hasHooks: hooks.beforeCommit !== undefined || hooks.afterCommit !== undefined,
   }
   return await openWriter(settings, (received, lost) => {
-    const worker = startThread('./writer-thread.ts', workerData)
+    const worker = startThread(new URL('./writer-thread.ts', import.meta.url), workerData)
     let cause: unknown
     worker.on('message', received)
     worker.on('error', (error) => (cause = error))

@@ -25,6 +25,7 @@ import { LiveSocket } from './sockets/live-socket.ts'
 import type { SocketDeps, SocketProtocol } from './sockets/live-socket.ts'
 import { createOwnerLinks } from './sockets/owner-links.ts'
 import type { OwnerAt } from './sockets/owner-links.ts'
+import { createPresences } from './sockets/presences.ts'
 
 export { CannonConfig } from './config.ts'
 
@@ -53,11 +54,10 @@ const readsAtOnce = 64
 const longestSilenceMs = 5000
 /** Sockets whose owner is silent are closed over so long. */
 const sendAwaySeconds = 30
-const presenceTtlSeconds = 7 * 24 * 60 * 60
 
 /** The sockets: holds clients' connections and writes to them what the inboxes deliver. */
 export async function startCannon(deps: CannonDeps): Promise<Service> {
-  const { config, tokens, gundeck, address, presence } = deps
+  const { config, tokens, gundeck, address } = deps
   const { clock, ids } = deps.platform
   const log = deps.platform.log.child({ service: 'cannon' })
   const stopping = new AbortController()
@@ -75,6 +75,15 @@ export async function startCannon(deps: CannonDeps): Promise<Service> {
   const { signal } = stopping
   const acknowledgements = createAcknowledgements({ gundeck, clock, log, signal })
   const wheel = createTimerWheel<LiveSocket>({ clock, turnSeconds: config.pingSeconds })
+  const presences =
+    deps.presence &&
+    createPresences({
+      store: deps.presence,
+      instance: cannon,
+      sockets: () => wheel.items(),
+      clock,
+      log,
+    })
   let isDraining = false
   let emptied: (() => void) | undefined
 
@@ -85,25 +94,12 @@ export async function startCannon(deps: CannonDeps): Promise<Service> {
     log,
     longestSocketMs: config.longestSocketSeconds * 1000,
     limitReads: limitConcurrency(readsAtOnce),
-    onOpen({ user, client, connection }) {
-      const noted = {
-        user,
-        connection,
-        instance: cannon,
-        sinceMs: clock.nowMs(),
-        ...(client === undefined ? {} : { client }),
-      }
-      presence?.add(noted, presenceTtlSeconds).catch(ignoreHint)
-    },
+    onOpen: (socket) => presences?.onOpen(socket),
     onClosed(socket) {
       wheel.remove(socket)
-      presence?.remove(socket.user, socket.connection, cannon).catch(ignoreHint)
+      presences?.onClosed(socket)
       if (wheel.size === 0) emptied?.()
     },
-  }
-
-  function ignoreHint(error: unknown): void {
-    log.debug({ err: error }, 'presence not noted')
   }
 
   function authenticate(text: string | undefined): AccessToken {
@@ -197,7 +193,7 @@ export async function startCannon(deps: CannonDeps): Promise<Service> {
     },
   }
 
-  const workers = [link, wheel, silenceWatch].map((worker) =>
+  const workers = [link, wheel, silenceWatch, ...(presences ? [presences] : [])].map((worker) =>
     worker
       .run(stopping.signal)
       .catch((error: unknown) => log.fatal({ err: error }, 'worker ended')),

@@ -26,6 +26,8 @@ import { createInboxes } from './inbox/inboxes.ts'
 import { createQueues } from './inbox/queues.ts'
 import { inboxReader } from './inbox/reader.ts'
 import { createRecentRequests } from './inbox/recent-requests.ts'
+import { beatOverPort } from './ring/beat-thread.ts'
+import type { MainPort } from './ring/beat-thread.ts'
 import { createRouter } from './ring/router.ts'
 import type { OwnerAt } from './ring/router.ts'
 import { joinRing } from './ring/several-owners.ts'
@@ -53,8 +55,8 @@ export interface GundeckDeps {
   readonly db: WideColumnStore
   /** Whether no other process keeps inboxes in this store. */
   readonly isAlone: boolean
-  /** The same store over a connection of its own, for the sign of life. */
-  readonly beatDb?: WideColumnStore
+  /** To a thread that gives the sign of life, see `serveBeat`; without it this one does. */
+  readonly beatPort?: MainPort
   /** Where other processes reach this one. */
   readonly address: string
   /** The gundeck that answers at the address it gave. */
@@ -69,7 +71,7 @@ export interface GundeckDeps {
 
 /** The inboxes: stores notifications, pushes them to sockets, lets clients fetch them. */
 export async function startGundeck(deps: GundeckDeps): Promise<Service> {
-  const { config, db } = deps
+  const { config, db, beatPort } = deps
   const { clock, ids: random } = deps.platform
   const log = deps.platform.log.child({ service: 'gundeck' })
   await db.open([
@@ -81,7 +83,6 @@ export async function startGundeck(deps: GundeckDeps): Promise<Service> {
     idKeysTable,
     pushTokensTable,
   ])
-  await deps.beatDb?.open([ringTable])
   const stopping = new AbortController()
   const { signal } = stopping
 
@@ -106,7 +107,7 @@ export async function startGundeck(deps: GundeckDeps): Promise<Service> {
         ...ringDeps,
         startName: () => random.uuid(),
         hooks: deps.hooks,
-        ...(deps.beatDb === undefined ? {} : { beatStore: ringStore(deps.beatDb) }),
+        beat: beatPort && ((beatDeps) => beatOverPort(beatPort, beatDeps)),
       })
   const store = notificationStore(db)
   const cursors = cursorStore(db)

@@ -203,6 +203,92 @@ describe('an owner', () => {
   })
 })
 
+describe('an owner that beats from another thread', () => {
+  it('keeps its inboxes while it is busy for two seconds', async () => {
+    const cluster = await startCluster(['a', 'b'], {}, { hasBeatThreads: true })
+    const [a, b] = bothOf(cluster)
+    const user = await cluster.userOf(b)
+    const { version } = await cluster.map(a)
+    await cluster.during(send(a, user, pushTo(user, 'one')))
+    b.hang()
+    const waiting = send(a, user, pushTo(user, 'two'))
+    await cluster.advance(2000)
+    b.thaw()
+    await cluster.during(waiting)
+    expect((await cluster.map(a)).version).toBe(version)
+    expect(await textsOf(a, user)).toEqual(['one', 'two'])
+    await cluster.stop()
+  })
+
+  it('loses them within four seconds when it hangs, and acknowledges nothing that late', async () => {
+    let isArmed = false
+    const found: { member?: Member } = {}
+    const cluster = await startCluster(
+      ['a', 'b'],
+      {
+        b: {
+          at(reached) {
+            if (!isArmed || reached !== 'given-ids') return
+            isArmed = false
+            found.member?.hang()
+          },
+        },
+      },
+      { hasBeatThreads: true },
+    )
+    const [a, b] = bothOf(cluster)
+    found.member = b
+    const user = await cluster.userOf(b)
+    await cluster.during(send(a, user, pushTo(user, 'one')))
+    isArmed = true
+    // It has an id when it stops, and its row is written when it is an owner no more.
+    const late = send(b, user, pushTo(user, 'late'))
+    await cluster.advance(4100)
+    expect(countsOf(await cluster.map(a))).toEqual({ a: 64 })
+    await cluster.during(send(a, user, pushTo(user, 'two')))
+    const since = String((await fetchPage(a, user)).notifications.at(-1)?.id)
+    b.thaw()
+    await cluster.during(late)
+    // Brought to the new owner, which gave it another id.
+    const texts = (await fetchPage(a, user, { since })).notifications.flatMap(({ payload }) =>
+      payload.map(({ text }) => text),
+    )
+    expect(texts).toEqual(['late'])
+    await cluster.stop()
+  })
+
+  it('does not call itself alive before it has heard of a sign of life', async () => {
+    const cluster = await startCluster(['a', 'b'], {}, { hasBeatThreads: true })
+    const [, b] = bothOf(cluster)
+    expect(await b.service.missing()).toEqual([])
+    b.hang()
+    await cluster.clock.advance(10_000)
+    expect(await b.service.missing()).toEqual(['inbox ring'])
+    b.thaw()
+    await cluster.advance(1000)
+    expect(await b.service.missing()).toEqual([])
+    await cluster.stop()
+  })
+
+  it('goes, and comes back, as one that beats for itself', async () => {
+    const cluster = await startCluster(['a', 'b', 'c'], {}, { hasBeatThreads: true })
+    const [a, b] = bothOf(cluster)
+    const user = await cluster.userOf(b)
+    await cluster.during(send(b, user, pushTo(user, 'one')))
+    b.freeze()
+    await cluster.advance(3000)
+    expect(countsOf(await cluster.map(a))).toEqual({ a: 32, c: 32 })
+    b.thaw()
+    await cluster.advance(20_000)
+    expect(Object.keys(countsOf(await cluster.map(a))).toSorted(byName)).toEqual(['a', 'b', 'c'])
+    await cluster.during(b.service.drain())
+    expect(countsOf(await cluster.map(b))).toEqual({ a: 32, c: 32 })
+    await cluster.during(send(b, user, pushTo(user, 'two')))
+    expect(await textsOf(a, user)).toEqual(['one', 'two'])
+    await cluster.stop()
+  })
+})
+
 it('keeps ten thousand inboxes in order that change their owner at once', async () => {
   const cluster = await startCluster(['a', 'b'])
   const [a, b] = bothOf(cluster)

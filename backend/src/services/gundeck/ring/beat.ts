@@ -1,4 +1,3 @@
-import type { Logger } from 'pino'
 import { Unavailable, UnknownOutcome } from '../../../contract/error.ts'
 import type { Clock } from '../../../platform/clock.ts'
 import { stateOf } from '../store/ring.ts'
@@ -43,14 +42,24 @@ export interface BeatDeps {
   readonly store: Pick<RingStore, 'raise' | 'instance'>
   readonly name: () => string
   readonly pulse: Pulse
-  readonly clock: Clock
-  readonly log: Logger
+  readonly clock: Pick<Clock, 'monotonicMs' | 'sleep'>
+  readonly log: BeatLog
   readonly line: InstanceState
+  /** Told of every raise that was applied, before anybody else is. */
+  readonly raised?: (line: InstanceState, raisedMs: number) => void
+  /** Whether a sign of life would be true: asked before each that nobody called for. */
+  readonly isWanted?: () => boolean
 }
 
-/** A beat in the calling thread; `store` should have a connection of its own. */
+/** As much of a logger as a beat needs. */
+export interface BeatLog {
+  info(text: string): void
+  warn(fields: { readonly err: unknown }, text: string): void
+}
+
+/** A beat in the calling thread. */
 export function createBeat(deps: BeatDeps): Beat {
-  const { store, name, pulse, clock, log } = deps
+  const { store, name, pulse, clock, log, isWanted = () => true } = deps
   let line = deps.line
   let raisedMs = clock.monotonicMs()
   let raising: Promise<RaiseOutcome> | undefined
@@ -69,6 +78,13 @@ export function createBeat(deps: BeatDeps): Beat {
     return writing
   }
 
+  function note(to: InstanceState, startedMs: number): 'raised' {
+    line = to
+    raisedMs = startedMs
+    deps.raised?.(line, raisedMs)
+    return 'raised'
+  }
+
   async function writeNow(): Promise<RaiseOutcome> {
     const from = line
     const startedMs = clock.monotonicMs()
@@ -84,11 +100,7 @@ export function createBeat(deps: BeatDeps): Beat {
       if (!(error instanceof UnknownOutcome)) throw error
       isApplied = false
     }
-    if (isApplied) {
-      line = to
-      raisedMs = startedMs
-      return 'raised'
-    }
+    if (isApplied) return note(to, startedMs)
     // A conditional write is not idempotent: what is not known is read before it is tried again.
     const found = await store.instance(name())
     if (
@@ -96,9 +108,7 @@ export function createBeat(deps: BeatDeps): Beat {
       found.sequence === to.sequence &&
       found.ceiling === to.ceiling
     ) {
-      line = to
-      raisedMs = startedMs
-      return 'raised'
+      return note(to, startedMs)
     }
     if (found?.epoch === from.epoch && found.sequence === from.sequence) {
       throw new Unavailable('the sign of life was not noted')
@@ -150,6 +160,10 @@ export function createBeat(deps: BeatDeps): Beat {
       try {
         for (;;) {
           let pauseMs = everyMs
+          if (!isWanted()) {
+            await clock.sleep(againMs, signal)
+            continue
+          }
           try {
             if ((await raise()) === 'changed') await onChanged()
             if (isSilent) log.info('the sign of life is noted again')

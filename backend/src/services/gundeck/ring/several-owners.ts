@@ -14,8 +14,6 @@ import type { Ring, RingHooks, RingListener, RingStep, Tenure } from './ring.ts'
 
 export interface RingDeps {
   readonly store: RingStore
-  /** The same over a connection of its own, for the sign of life. */
-  readonly beatStore?: RingStore
   readonly idClock: IdClock
   readonly clock: Clock
   readonly log: Logger
@@ -25,8 +23,8 @@ export interface RingDeps {
   /** Makes this start different from all others. */
   readonly startName: () => string
   readonly hooks?: RingHooks | undefined
-  /** Makes the sign of life; by default in this thread. */
-  readonly beat?: (deps: BeatDeps) => Beat
+  /** Gives the sign of life; by default in this thread. */
+  readonly beat?: ((deps: BeatDeps) => Beat) | undefined
 }
 
 /** A line that did not change for so long, on our own clock, is of one that may be dead. */
@@ -122,13 +120,12 @@ export async function joinRing(deps: RingDeps): Promise<Ring> {
     }
   }
 
-  const beatStore = deps.beatStore ?? store
   const beat = (deps.beat ?? createBeat)({
     store: {
-      ...beatStore,
+      ...store,
       async raise(...args) {
         await at('raising')
-        const isApplied = await beatStore.raise(...args)
+        const isApplied = await store.raise(...args)
         await at('raised')
         return isApplied
       },
@@ -206,17 +203,24 @@ export async function joinRing(deps: RingDeps): Promise<Ring> {
   /** Somebody changed our line, so shards of ours went: they are let go before anything is raised. */
   function resync(): Promise<void> {
     return alone(async () => {
-      const found = await store.readSettled()
-      const known = found.instances.get(me)
-      if (known !== undefined) {
-        apply(found)
-        releasing.clear()
-        beat.go(known)
-        return
+      // Two may have seen the change: the second must not bring back what the line was before a raise.
+      await beat.hold()
+      let next: InstanceState | undefined
+      try {
+        const found = await store.readSettled()
+        const known = found.instances.get(me)
+        if (known === undefined) {
+          // Removed as one that is dead and owns nothing.
+          loseAll()
+          next = await register()
+        } else {
+          apply(found)
+          releasing.clear()
+          next = known
+        }
+      } finally {
+        beat.go(next)
       }
-      // Removed as one that is dead and owns nothing.
-      loseAll()
-      beat.go(await register())
     })
   }
 

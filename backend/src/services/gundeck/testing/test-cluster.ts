@@ -7,6 +7,10 @@ import { fakeClock } from '../../../platform/fake-clock.ts'
 import type { FakeClock } from '../../../platform/fake-clock.ts'
 import type { WideColumnStore } from '../../../ports/wide-column.ts'
 import type { GundeckHooks } from '../index.ts'
+import { serveBeat } from '../ring/beat-thread.ts'
+import type { MainPort } from '../ring/beat-thread.ts'
+import { ringStore } from '../store/ring.ts'
+import { beatLine } from './beat-line.ts'
 import { faultyStore } from './faulty-store.ts'
 import { newUser, settle, startTestGundeck } from './test-gundeck.ts'
 import type { TestGundeck } from './test-gundeck.ts'
@@ -16,6 +20,8 @@ export interface Member extends TestGundeck {
   readonly name: string
   /** Stops at once whatever it does, without a trace on its clocks; `thaw` lets it go on. */
   freeze(): void
+  /** The same, but for the thread that beats, if it has one. */
+  hang(): void
   thaw(): void
   /** Neither the store nor the others answer. */
   cutOff(): void
@@ -45,10 +51,15 @@ export interface Cluster {
 
 const stepMs = 50
 
-/** Several gundecks on one store in memory, whose time passes together. */
+/**
+ * Several gundecks on one store in memory, whose time passes together.
+ *
+ * @param options.hasBeatThreads Each gives its sign of life from another thread, as it were
+ */
 export async function startCluster(
   names: readonly string[],
   hooks: Readonly<Record<string, GundeckHooks>> = {},
+  { hasBeatThreads = false }: { readonly hasBeatThreads?: boolean } = {},
 ): Promise<Cluster> {
   const clock = fakeClock()
   const store = await openSqlite({ file: ':memory:', nowMs: () => clock.nowMs() })
@@ -67,30 +78,34 @@ export async function startCluster(
     starts += 1
     const address = `${name}:${String(starts)}`
     let frozen: PromiseWithResolvers<void> | undefined
+    let isThreadFrozen = false
     let isCutOff = false
     const whileFrozen = async (): Promise<void> => {
       while (frozen !== undefined) await frozen.promise
     }
+    const whileThreadFrozen = async (): Promise<void> => {
+      while (frozen !== undefined && isThreadFrozen) await frozen.promise
+    }
     /** What a process does waits while it is frozen, before and after: also an answer that came. */
-    const gated = <T extends object>(target: T, isRemote: boolean): T =>
+    const gated = <T extends object>(target: T, isRemote: boolean, gate = whileFrozen): T =>
       new Proxy(target, {
         get(of, key) {
           const value: unknown = Reflect.get(of, key)
           if (typeof value !== 'function') return value
           return async (...args: unknown[]) => {
-            await whileFrozen()
+            await gate()
             if (isRemote && isCutOff) throw new Unavailable('the line is cut')
             const result: unknown = await (value as (...given: unknown[]) => unknown).apply(
               of,
               args,
             )
-            await whileFrozen()
+            await gate()
             if (isRemote && isCutOff) throw new Unavailable('the line is cut')
             return result
           }
         },
       })
-    const own = {
+    const clockOf = (gate: () => Promise<void>) => ({
       ...clock,
       nowMs: () => clock.nowMs() + member.offsetMs,
       monotonicMs: () => clock.monotonicMs(),
@@ -99,13 +114,36 @@ export async function startCluster(
       },
       async sleep(ms: number, signal?: AbortSignal) {
         await clock.sleep(ms, signal)
-        await whileFrozen()
+        await gate()
       },
+    })
+    function startBeatThread(): MainPort {
+      const line = beatLine({
+        monotonicMs: () => clock.monotonicMs(),
+        atMain: whileFrozen,
+        atThread: whileThreadFrozen,
+      })
+      const threadDb = faultyStore(gated(store, true, whileThreadFrozen))
+      threadDb.fault = (table) => faulty.fault(table)
+      const ring = ringStore(threadDb)
+      serveBeat(line.thread, {
+        clock: clockOf(whileThreadFrozen),
+        store: {
+          instance: (of) => ring.instance(of),
+          async raise(...args) {
+            await memberHooks?.atRing?.('raising')
+            const isApplied = await ring.raise(...args)
+            await memberHooks?.atRing?.('raised')
+            return isApplied
+          },
+        },
+      })
+      return line.main
     }
     const faulty = faultyStore(gated(store, true))
     const member = { name, offsetMs: 0 } as Member
     const started = await startTestGundeck({
-      clock: own,
+      clock: clockOf(whileFrozen),
       store: faulty,
       address,
       findPeer: (at) => {
@@ -114,6 +152,7 @@ export async function startCluster(
       },
       config: { instance: name },
       ...(memberHooks ? { hooks: memberHooks } : {}),
+      ...(hasBeatThreads ? { beatPort: startBeatThread() } : {}),
     })
     // Calls of others wait in front of a frozen process.
     peers.set(address, gated(started.client, true))
@@ -124,10 +163,15 @@ export async function startCluster(
     Object.assign(member, {
       freeze() {
         frozen ??= Promise.withResolvers()
+        isThreadFrozen = true
+      },
+      hang() {
+        frozen ??= Promise.withResolvers()
       },
       thaw() {
         frozen?.resolve()
         frozen = undefined
+        isThreadFrozen = false
       },
       cutOff() {
         isCutOff = true

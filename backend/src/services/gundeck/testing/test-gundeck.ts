@@ -20,6 +20,7 @@ import type { Service } from '../../../platform/service.ts'
 import type { NativePush } from '../../../ports/push.ts'
 import { GundeckConfig, startGundeck } from '../index.ts'
 import type { GundeckHooks } from '../index.ts'
+import type { MainPort } from '../ring/beat-thread.ts'
 import { faultyStore } from './faulty-store.ts'
 import type { FaultyStore } from './faulty-store.ts'
 
@@ -69,6 +70,8 @@ export interface TestGundeckOptions {
   address?: string
   /** The gundecks that share the store; alone when absent. */
   findPeer?: (address: string) => Client<typeof gundeckApi> | undefined
+  /** To who gives the sign of life; this gundeck itself when absent. */
+  beatPort?: MainPort
   /** What brig is told. */
   onTouch?: (body: unknown) => void
 }
@@ -112,6 +115,7 @@ export async function startTestGundeck(options: TestGundeckOptions = {}): Promis
       },
     },
     ...(options.hooks ? { hooks: options.hooks } : {}),
+    ...(options.beatPort ? { beatPort: options.beatPort } : {}),
     ...(options.push ? { push: options.push } : {}),
   })
   const test: TestGundeck = {
