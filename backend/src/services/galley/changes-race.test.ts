@@ -51,7 +51,7 @@ describe('galleys that change one conversation at once', () => {
     const network = lossyNetwork(random)
     const inbox = inboxes(() => nowMs)
     const clockOf = (offsetMs: number): Clock => ({
-      ...fakeClock(),
+      sleep: async () => void (await passTurns(random, 20)),
       nowMs: () => Date.UTC(2026, 0, 1) + offsetMs + nowMs,
       monotonicMs: () => nowMs,
     })
@@ -153,7 +153,7 @@ describe('galleys that change one conversation at once', () => {
 })
 
 describe('a galley that another one overtakes', () => {
-  const clock = fakeClock()
+  const clock = { ...fakeClock(), sleep: () => Promise.resolve() }
   let shared: WideColumnStore
   let inbox: ReturnType<typeof inboxes>
   let other: ReturnType<typeof changingGalley>

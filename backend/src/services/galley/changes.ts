@@ -51,6 +51,9 @@ const createdPerPush = 25
 /** Each means that another process was faster; more means that something is wrong. */
 const mostAttempts = 10
 
+/** A process that was overtaken lets the other one finish; longer with every time. */
+const overtakenPauseMs = 25
+
 /** Effects of one change are a microsecond apart, and there are far fewer of them. */
 const microsBetweenChanges = 1000n
 
@@ -142,15 +145,13 @@ export function changeLog(deps: {
       // A defect must not stand in the way of every later change.
       log.error({ conversation, change: id, err }, 'a change could not be seen through')
     }
-    await changes.end(change)
+    // A read costs less than a conditional write that changes nothing.
+    if (await changes.isUnfinished(change)) await changes.end(change)
   }
 
-  /** The last change, seen through. */
-  async function settle(
-    conversation: ConversationId,
-    options: { isSerial: boolean },
-  ): Promise<LastChange> {
-    const { unfinished, ...last } = await changes.lastOf(conversation, options)
+  /** The last change, seen through. A plain read may miss one that is about to win; it wins then. */
+  async function settle(conversation: ConversationId): Promise<LastChange> {
+    const { unfinished, ...last } = await changes.lastOf(conversation)
     if (unfinished) await finish(unfinished)
     return last
   }
@@ -210,8 +211,7 @@ export function changeLog(deps: {
     within: (conversation, work) =>
       serial(conversation, async () => {
         for (let attempt = 1; attempt <= mostAttempts; attempt += 1) {
-          // A plain read may miss what is about to win; a second attempt knows that there is some.
-          const last = await settle(conversation, { isSerial: attempt > 1 })
+          const last = await settle(conversation)
           const room = await conversations.find(conversation)
           let hasChanged = false
           try {
@@ -231,6 +231,7 @@ export function changeLog(deps: {
             })
           } catch (err) {
             if (!(err instanceof Overtaken)) throw err
+            await clock.sleep(overtakenPauseMs * attempt)
           }
         }
         throw new Unavailable('other processes change the conversation all the time', {
