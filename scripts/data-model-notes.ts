@@ -107,10 +107,16 @@ export const notes: Readonly<Record<string, TableNote>> = {
     usual: '0.2 KB',
     bound: `${oneRow} for each conversation, \`galley.guestLinks.ttlSeconds\``,
   },
-  galley_changes: {
-    serves: 'changes of a conversation that are not seen through; all of them by scan, every 10 s',
+  galley_last_changes: {
+    serves:
+      'the last change of a conversation, for the next one: its number, and until it is seen through all of it',
+    usual: '0.1 KB',
+    bound: `${oneRow}, 1 to 60 KB while a change is under way`,
+  },
+  galley_unfinished_changes: {
+    serves: 'where changes may not be seen through; all of them by scan, every 10 s',
     usual: 'none',
-    bound: 'changes of one conversation follow one another: a few rows of 1 to 40 KB',
+    bound: 'changes of one conversation follow one another: a row for each process that tries',
   },
   galley_clients: {
     serves: "a user's devices, for every send",

@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto'
-import { afterAll, beforeAll, describe } from 'vitest'
+import { randomBytes, randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { wideColumnContract } from '../../ports/wide-column.contract.ts'
-import type { WideColumnStore } from '../../ports/wide-column.ts'
+import { put, remove, table, update, type WideColumnStore } from '../../ports/wide-column.ts'
 import { createSchema } from './create-schema.ts'
 import { connect, type Session } from './session.ts'
 import { cassandraStore } from './wide-column.ts'
@@ -40,4 +40,39 @@ describe.skipIf(nodes === undefined)('Cassandra', { timeout }, () => {
   }
 
   wideColumnContract(open)
+
+  describe('a write that arrives after one with a later time', () => {
+    const seats = table({
+      name: 'contract_seats',
+      partition: { room: 'uuid' },
+      cluster: { user: 'uuid' },
+      columns: { role: 'text', note: 'text?' },
+    })
+    const key = () => ({ room: randomUUID(), user: randomUUID() })
+    const at = (writtenAtMicros: bigint) => ({ writtenAtMicros })
+
+    it('changes nothing that the later one wrote', async () => {
+      await using store = await open()
+      await store.open([seats])
+      const seat = key()
+      await store.batch([put(seats, { ...seat, role: 'member' }, at(1000n))])
+      await store.batch([update(seats, seat, { role: 'admin' }, at(3000n))])
+      await store.batch([put(seats, { ...seat, role: 'member', note: 'n' }, at(2000n))])
+      expect(await store.get(seats, seat)).toEqual({ ...seat, role: 'admin', note: 'n' })
+    })
+
+    it('brings nothing back and takes nothing away', async () => {
+      await using store = await open()
+      await store.open([seats])
+      const seat = key()
+      await store.batch([put(seats, { ...seat, role: 'member' }, at(1000n))])
+      await store.batch([remove(seats, seat, at(3000n))])
+      await store.batch([put(seats, { ...seat, role: 'member' }, at(2000n))])
+      await store.batch([update(seats, seat, { role: 'admin' }, at(2500n))])
+      expect(await store.get(seats, seat)).toBeUndefined()
+      await store.batch([put(seats, { ...seat, role: 'admin' }, at(4000n))])
+      await store.batch([remove(seats, seat, at(3000n))])
+      expect(await store.get(seats, seat)).toEqual({ ...seat, role: 'admin' })
+    })
+  })
 })

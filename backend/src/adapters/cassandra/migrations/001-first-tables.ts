@@ -291,10 +291,26 @@ export const firstTables: Migration = {
     ),
     createTable(
       table({
-        name: 'galley_changes',
+        name: 'galley_last_changes',
         partition: { conversation: 'uuid' },
-        cluster: { change: 'uuid' },
-        columns: { began: 'timestamp', content: 'text' },
+        cluster: {},
+        columns: {
+          number: 'int',
+          change: 'uuid',
+          began: 'timestamp',
+          written_micros: 'bigint',
+          content: 'text?',
+        },
+        writes: 'conditional',
+        shape: 'rows',
+      }),
+    ),
+    createTable(
+      table({
+        name: 'galley_unfinished_changes',
+        partition: { conversation: 'uuid' },
+        cluster: { number: 'int' },
+        columns: { began: 'timestamp' },
         writes: 'plain',
         shape: 'worklist',
       }),

@@ -1,7 +1,15 @@
 import { createHash } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { OwnConversation } from '../../../contract/galley/conversation-fields.ts'
-import { at, pathOf, startTestGalley, type Person, type TestGalley } from '../test-galley.ts'
+import type { WideColumnStore } from '../../../ports/wide-column.ts'
+import {
+  at,
+  pathOf,
+  startTestGalley,
+  whileTimePasses,
+  type Person,
+  type TestGalley,
+} from '../test-galley.ts'
 
 let galley: TestGalley
 let alice: Person
@@ -59,6 +67,38 @@ describe('a guest link', () => {
     expect(replies.map(({ status }) => String(status)).sort()).toEqual(['200', '200', '201'])
     const codes = replies.map(({ body }) => at(body, 'data', 'code') ?? at(body, 'code'))
     expect(new Set(codes).size).toBe(1)
+  })
+
+  it('is told of when another galley changes the conversation before that', async () => {
+    const { db, clock, gundeck, brig } = galley
+    let rename: (() => Promise<unknown>) | undefined
+    const between: WideColumnStore = {
+      ...db,
+      async putIfAbsent(...given) {
+        const isDone = await db.putIfAbsent(...given)
+        if (given[0].name === 'galley_codes') await rename?.()
+        rename = undefined
+        return isDone
+      },
+    }
+    const shared = { clock, gundeck, brig, isAlone: false }
+    await using other = await startTestGalley({ ...shared, db })
+    await using slow = await startTestGalley({ ...shared, db: between })
+    const path = pathOf(group, '/name')
+    for (const password of [undefined, 'correct horse']) {
+      gundeck.clear()
+      const name = `Coffee ${password ?? ''}`
+      rename = () => other.personOf(alice).call('PUT', path, { name })
+      const made = await whileTimePasses(clock, createCode(slow.personOf(alice), { password }))
+      expect(made.status).toBe(201)
+      const told = gundeck.inboxOf(bob).map(({ event }) => event)
+      expect(told.map(({ type }) => type)).toEqual([
+        'conversation.rename',
+        'conversation.code-update',
+      ])
+      expect(told[1]).toEqual(made.body)
+      expect((await other.personOf(alice).call('DELETE', codePath())).status).toBe(200)
+    }
   })
 
   it('does not change its password unseen', async () => {

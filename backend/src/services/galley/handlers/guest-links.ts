@@ -70,6 +70,8 @@ export function guestLinksHandlers(deps: GuestLinksDeps): Handlers<typeof guestL
 
   return {
     async createCode({ caller, params, body }) {
+      // One for all attempts: the second finds what the first one wrote.
+      let wanted: StoredCode | undefined
       return changeLog.within(params.conversation, async ({ room: found, perform }) => {
         const membership = requireMember(found, caller.user)
         requireEnabled()
@@ -82,14 +84,14 @@ export function guestLinksHandlers(deps: GuestLinksDeps): Handlers<typeof guestL
         const { id } = room.conversation
         const key = codeKey(id)
         const existing = await codes.find(key)
-        if (existing) return existingCode(existing, body.password)
-        const wanted = {
+        if (existing && existing.code !== wanted?.code) return existingCode(existing, body.password)
+        wanted ??= {
           key,
           conversation: id,
           code: ids.token(codeBytes),
           passwordHash: body.password ? await passwords.hash(body.password) : undefined,
         }
-        const stored = await codes.create(wanted, guestLinks.ttlSeconds)
+        const stored = existing ?? (await codes.create(wanted, guestLinks.ttlSeconds))
         if (stored.code !== wanted.code) return existingCode(stored, body.password)
         const info = codeInfo(guestLinks.uriPrefix, stored)
         const event = eventBody(domain, 'conversation.code-update', id, caller.user, info)

@@ -14,6 +14,7 @@ import {
   type Operation,
   type Row,
   type WideColumnStore,
+  type WriteOptions,
 } from '../../../ports/wide-column.ts'
 import type {
   Room,
@@ -98,6 +99,16 @@ export type Effect =
       readonly preferences: StoredPreferences
     }
 
+export interface EffectTime {
+  /** When members joined. */
+  readonly atMs: number
+  /**
+   * Of the first effect; the next ones follow by a microsecond each. It rises from change to change,
+   * so that effects which are done again undo nothing that came after them.
+   */
+  readonly writtenAtMicros: bigint
+}
+
 export interface ConversationStore {
   find(conversation: ConversationId): Promise<Room | undefined>
   listOf(
@@ -107,7 +118,7 @@ export interface ConversationStore {
   ): Promise<readonly ConversationId[]>
   preferencesOf(user: UserId, conversation: ConversationId): Promise<StoredPreferences>
   /** Does the effects in their order; see `changeLog` for what makes them all happen. */
-  apply(conversation: ConversationId, effects: readonly Effect[], atMs: number): Promise<void>
+  apply(conversation: ConversationId, effects: readonly Effect[], time: EffectTime): Promise<void>
 }
 
 /** Batches stay small: a store may refuse large ones, and each spans several partitions. */
@@ -152,34 +163,42 @@ export function conversationStore(db: WideColumnStore): ConversationStore {
       }
     },
 
-    async apply(conversation, effects, atMs) {
-      for (const effect of effects) {
-        for (const batch of operationsOf(conversation, effect, atMs)) await db.batch(batch)
+    async apply(conversation, effects, { atMs, writtenAtMicros }) {
+      for (const [index, effect] of effects.entries()) {
+        const options = { writtenAtMicros: writtenAtMicros + BigInt(index) }
+        for (const batch of operationsOf(conversation, effect, atMs, options)) {
+          await db.batch(batch)
+        }
       }
     },
   }
 }
 
-function operationsOf(conversation: ConversationId, effect: Effect, atMs: number): Operation[][] {
+function operationsOf(
+  conversation: ConversationId,
+  effect: Effect,
+  atMs: number,
+  options: WriteOptions,
+): Operation[][] {
   switch (effect.kind) {
     case 'create':
-      return [[put(conversations, toRow(effect.conversation))]]
+      return [[put(conversations, toRow(effect.conversation), options)]]
     case 'change':
-      return [[update(conversations, { conversation }, toColumns(effect.changes))]]
+      return [[update(conversations, { conversation }, toColumns(effect.changes), options)]]
     case 'join':
       return chunked(effect.members, ({ user, role }) => [
-        put(members, { conversation, user, role, joined: atMs }),
-        put(userConversations, { user, conversation, joined: atMs }),
+        put(members, { conversation, user, role, joined: atMs }, options),
+        put(userConversations, { user, conversation, joined: atMs }, options),
       ])
     case 'leave':
       return chunked(effect.users, (user) => [
-        remove(members, { conversation, user }),
-        remove(userConversations, { user, conversation }),
-        remove(preferences, { user, conversation }),
+        remove(members, { conversation, user }, options),
+        remove(userConversations, { user, conversation }, options),
+        remove(preferences, { user, conversation }, options),
       ])
     case 'role': {
       const { user, role } = effect.member
-      return [[update(members, { conversation, user }, { role })]]
+      return [[update(members, { conversation, user }, { role }, options)]]
     }
     case 'preferences': {
       const given = effect.preferences
@@ -194,7 +213,7 @@ function operationsOf(conversation: ConversationId, effect: Effect, atMs: number
       // An `undefined` would remove a value that the member did not mention.
       const mentioned = Object.entries(columns).filter(([, value]) => value !== undefined)
       const changes: typeof columns = Object.fromEntries(mentioned) as typeof columns
-      return [[update(preferences, { user: effect.user, conversation }, changes)]]
+      return [[update(preferences, { user: effect.user, conversation }, changes, options)]]
     }
   }
 }

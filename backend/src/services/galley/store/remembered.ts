@@ -23,9 +23,9 @@ export function rememberConversations(
   return {
     ...store,
     find: (conversation) => rooms.get(conversation, () => store.find(conversation)),
-    async apply(conversation, effects, atMs) {
+    async apply(conversation, effects, time) {
       try {
-        await store.apply(conversation, effects, atMs)
+        await store.apply(conversation, effects, time)
       } finally {
         rooms.forget(conversation)
       }
