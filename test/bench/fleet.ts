@@ -14,6 +14,8 @@ export interface BenchServer {
   readonly ws?: string
   /** The server's processes, for their CPU time. */
   readonly pids: readonly number[]
+  /** Their operator's listeners, for what they count. */
+  readonly operatorUrls?: readonly string[]
 }
 
 /** A registered user; the client holds the last of the devices. */

@@ -73,8 +73,11 @@ async function onCluster(
     engines: await attached(),
     run: `b${crypto.randomUUID().slice(0, 8)}`,
   })
-  const pids = Object.values(cluster.processes).map(({ pid }) => pid)
-  await measure(cluster, { ...cluster, pids })
+  const processes = Object.values(cluster.processes)
+  const pids = processes.map(({ pid }) => pid)
+  // Of a process that is no mailbox and no noticeboard, this is the operator's listener.
+  const operatorUrls = processes.map(({ mailboxUrl }) => mailboxUrl)
+  await measure(cluster, { ...cluster, pids, operatorUrls })
 }
 
 async function onEachShape(

@@ -4,6 +4,7 @@ import { diskSyncMs } from './disk.ts'
 import { percentile, printFigure, round, talk } from './figure.ts'
 import { preparedSend, type BenchServer } from './fleet.ts'
 import { openHttpLine, type HttpLine } from './http-line.ts'
+import { countRequests, requestsPer } from './requests.ts'
 
 interface Load {
   readonly pairs: number
@@ -29,9 +30,11 @@ export async function benchSend(server: BenchServer, shape: string, load: Load):
   talk('send: warming up')
   await saturate(lines, requestOf, 3)
   talk('send: saturating')
+  const requestsBefore = await countRequests(server.operatorUrls ?? [])
   const cpuBefore = await cpuSeconds(server.pids)
   const full = await saturate(lines, requestOf, load.seconds)
   const cpu = (await cpuSeconds(server.pids)) - cpuBefore
+  const requestsAfter = await countRequests(server.operatorUrls ?? [])
   const ratePerSecond = full.count / full.seconds
   talk(`send: ${String(round(ratePerSecond))}/s; now at half that rate`)
   const half = await pace(lines, requestOf, ratePerSecond / 2, load.seconds)
@@ -46,6 +49,9 @@ export async function benchSend(server: BenchServer, shape: string, load: Load):
     failed: full.failed + half.failed,
     diskSyncMs: diskSyncMs(),
     serverCpuMicrosecondsPerSend: round((cpu * 1e6) / full.count),
+    ...(server.operatorUrls && {
+      requestsPerSend: requestsPer(full.count, requestsBefore, requestsAfter),
+    }),
     atFullRate: latencies(full.samplesMs),
     atHalfRate: latencies(half.samplesMs),
   })

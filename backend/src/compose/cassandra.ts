@@ -84,6 +84,12 @@ export async function openCassandraStore(
       if (reason === undefined) state.noteUp()
       else state.noteDown(reason)
     },
+    counted(event) {
+      if (event === 'retry' || event === 'second-attempt') state.countRetry()
+      else if (event === 'timeout') state.countFailure(event)
+      else if (event === 'refused') state.countFailure('full')
+      else state.countRequest(event)
+    },
   }
   const watch = watchAnswers(await waitForSession(options), {
     clock: platform.clock,

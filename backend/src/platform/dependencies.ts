@@ -103,6 +103,11 @@ export interface Reported {
   noteUp(): void
   /** @param reason In words, for the operator */
   noteDown(reason: string): void
+  /** @param kind `read`, `write`, ... */
+  countRequest(kind: string): void
+  countRetry(): void
+  /** @param kind As of the failures of other engines: `timeout`, `full`, ... */
+  countFailure(kind: string): void
 }
 
 export interface Dependencies extends AsyncDisposable {
@@ -139,6 +144,11 @@ export function createDependencies(deps: {
     'Tries that failed because of the engine: refused, lost, timeout, full, or left alone (broken)',
     ['dependency', 'kind'],
   )
+  const requests = metrics.counter(
+    'tricord_dependency_requests_total',
+    'Requests of the services, each counted once however often it was tried',
+    ['dependency', 'kind'],
+  )
   metrics.labelledGauge(
     'tricord_dependency_up',
     'Whether the engine answered last',
@@ -160,7 +170,13 @@ export function createDependencies(deps: {
         isMissing: () => isMissing(need, state),
         describe: () => state.describe(),
       })
-      return { noteUp: () => state.noteUp(), noteDown: (reason) => state.noteDown(reason) }
+      return {
+        noteUp: () => state.noteUp(),
+        noteDown: (reason) => state.noteDown(reason),
+        countRequest: (kind) => requests.inc({ dependency: name, kind }),
+        countRetry: () => retries.inc({ dependency: name }),
+        countFailure: (kind) => failures.inc({ dependency: name, kind }),
+      }
     },
     missing: () => watched.filter(({ isMissing }) => isMissing()).map(({ describe }) => describe()),
     degraded: () =>

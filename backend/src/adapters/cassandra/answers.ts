@@ -22,7 +22,10 @@ const impatientMs = 1000
 /** Watches what becomes of the requests of a session. */
 export function watchAnswers(
   session: Session,
-  deps: { readonly clock: Pick<Clock, 'monotonicMs' | 'sleep'>; readonly report: Reported },
+  deps: {
+    readonly clock: Pick<Clock, 'monotonicMs' | 'sleep'>
+    readonly report: Pick<Reported, 'noteUp' | 'noteDown'>
+  },
 ): WatchedSession {
   const { clock, report } = deps
   let isTelling = false

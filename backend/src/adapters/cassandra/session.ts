@@ -21,10 +21,14 @@ export interface SessionOptions {
   /** Requests that may be in flight; beyond, they are `Unavailable` at once. */
   readonly largestInFlight?: number
   readonly largestInFlightBytes?: number
-  /** Called with what was counted: attempts that were repeated, and requests that ran out of time. */
-  readonly counted?: (event: 'retry' | 'second-attempt' | 'timeout' | 'refused') => void
+  readonly counted?: (event: RequestKind | Trouble) => void
   readonly log?: (level: string, message: string) => void
 }
+
+/** Counted once for each request. */
+export type RequestKind = 'read' | 'serial-read' | 'write' | 'conditional-write'
+/** Attempts that were repeated, and requests that ran out of time or found no room. */
+export type Trouble = 'retry' | 'second-attempt' | 'timeout' | 'refused'
 
 /** Connections to a cluster, and the rules by which requests go out: how long, how often, to whom. */
 export interface Session extends AsyncDisposable {
@@ -126,11 +130,13 @@ export async function connect(options: SessionOptions): Promise<Session> {
 
   /** Within the time and the room there is. */
   async function bounded<Result>(
-    attempt: Attempt,
+    kind: RequestKind,
     sizeBytes: number,
     work: () => Promise<Result>,
     timeoutMs = requestTimeoutMs,
   ): Promise<Result> {
+    const attempt: Attempt = kind === 'read' || kind === 'serial-read' ? 'read' : 'write'
+    counted(kind)
     if (inFlight >= largestInFlight || inFlightBytes + sizeBytes > largestInFlightBytes) {
       counted('refused')
       throw new Unavailable('too many requests wait for Cassandra', { retryAfterSeconds: 1 })
@@ -159,7 +165,7 @@ export async function connect(options: SessionOptions): Promise<Session> {
 
   return {
     read: ({ query, params }, { isSerial } = {}) =>
-      bounded('read', sizeOf(params), async () => {
+      bounded(isSerial === true ? 'serial-read' : 'read', sizeOf(params), async () => {
         const found = await client.execute(
           query,
           params,
@@ -178,7 +184,7 @@ export async function connect(options: SessionOptions): Promise<Session> {
 
     writeIf: (statements) =>
       bounded(
-        'write',
+        'conditional-write',
         totalSize(statements),
         async () => {
           const [first] = statements
