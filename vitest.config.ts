@@ -1,5 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
+/** Of whole processes and their clocks; each may fail once, which is told (`scripts/test-run.ts`). */
+const ofProcesses = ['test/hostile/**/*.test.ts', 'test/turn/**/*.test.ts']
 const excluded = [
   '**/node_modules/**',
   'test/durability/long/**',
@@ -24,8 +26,12 @@ export default defineConfig({
             'scripts/**/*.test.ts',
             'test/**/*.test.ts',
           ],
-          exclude: [...excluded, 'test/e2e/**'],
+          exclude: [...excluded, ...ofProcesses, 'test/e2e/**'],
         },
+      },
+      {
+        extends: true,
+        test: { name: 'processes', include: ofProcesses, exclude: excluded, retry: 1 },
       },
       {
         // Apart, so that the processes of its set-up start only when it runs.
@@ -38,6 +44,7 @@ export default defineConfig({
           // Many clients and processes at once: on a busy machine they take their time.
           testTimeout: 60_000,
           hookTimeout: 60_000,
+          retry: 1,
         },
       },
     ],

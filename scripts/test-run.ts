@@ -38,11 +38,9 @@ export async function runVitest(
   try {
     const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
     const code = await run(['vitest', 'run', ...reporters, ...args], environment)
-    const counted = JSON.parse(await readFile(report, 'utf8')) as {
-      numPassedTests: number
-      numFailedTests: number
-      numFailedTestSuites: number
-      numPendingTests: number
+    const counted = JSON.parse(await readFile(report, 'utf8')) as Report
+    for (const { fullName, why } of passedLate(counted)) {
+      console.log(`\nPassed at the second try only: ${fullName}\n  ${why}`)
     }
     const failed = Math.max(counted.numFailedTests, code === 0 ? 0 : 1)
     return { passed: counted.numPassedTests, failed, skipped: counted.numPendingTests }
@@ -53,6 +51,31 @@ export async function runVitest(
     await rm(folder, { recursive: true })
   }
 }
+
+/** What vitest writes, as far as it is read here. */
+interface Report {
+  readonly numPassedTests: number
+  readonly numFailedTests: number
+  readonly numPendingTests: number
+  readonly testResults: readonly {
+    readonly assertionResults: readonly {
+      readonly fullName: string
+      readonly status: string
+      readonly failureMessages?: readonly string[] | null
+    }[]
+  }[]
+}
+
+/** Tests that passed and have a failure: that of an earlier try. */
+const passedLate = ({ testResults }: Report): { fullName: string; why: string }[] =>
+  testResults
+    .flatMap(({ assertionResults }) => assertionResults)
+    .flatMap(({ fullName, status, failureMessages }) => {
+      const [why] = failureMessages ?? []
+      return status === 'passed' && why !== undefined
+        ? [{ fullName, why: why.split('\n')[0] ?? '' }]
+        : []
+    })
 
 /** The last line of every test command; the exit code follows it. */
 export function closeWith({ passed, failed, skipped }: Counts): void {
