@@ -63,9 +63,12 @@ inBothShapes(({ person }) => {
 
   it('holds fifty people, and each hears what each says', async () => {
     const alice = await person('alice')
-    const others = await Promise.all(
-      Array.from({ length: 49 }, (_, index) => person(`guest${String(index)}`)),
-    )
+    const others: Person[] = []
+    while (others.length < 49) {
+      // Not all at once: they register on the machine that runs everything else, too.
+      const names = Array.from({ length: 7 }, (_, index) => `guest${String(others.length + index)}`)
+      others.push(...(await Promise.all(names.map((name) => person(name)))))
+    }
     const room = await alice.creates('Everybody', others)
     const { members } = await roomAsSeenBy(alice, room)
     expect(members.others).toHaveLength(49)

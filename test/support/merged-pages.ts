@@ -1,13 +1,22 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
+/** By when a mail was received, or a push was posted; both sort as texts. */
+function byTime(one: unknown, other: unknown): number {
+  const timeOf = (entry: unknown): string => {
+    const { received, posted } = entry as { received?: string; posted?: string }
+    return received ?? posted ?? ''
+  }
+  return timeOf(one) < timeOf(other) ? -1 : Number(timeOf(one) > timeOf(other))
+}
+
 export interface MergedPages extends AsyncDisposable {
   readonly url: string
 }
 
 /**
  * What several processes show on their operator's listeners, as if one process had it all: the
- * lists of `GET /mails` and `GET /pushes` are joined, everything else goes to each of them. One
+ * lists of `GET /mails` and `GET /pushes` are joined, oldest first, everything else goes to each of them. One
  * that is not there has nothing to show; 503 when none is there.
  */
 export async function mergePages(urls: readonly string[]): Promise<MergedPages> {
@@ -30,6 +39,7 @@ export async function mergePages(urls: readonly string[]): Promise<MergedPages> 
       for (const reply of answers) {
         for (const [name, list] of Object.entries(reply)) (merged[name] ??= []).push(...list)
       }
+      for (const list of Object.values(merged)) list.sort(byTime)
       response.setHeader('content-type', 'application/json')
       response.end(JSON.stringify(merged))
     })
