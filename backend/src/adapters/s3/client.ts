@@ -47,6 +47,9 @@ export async function connectS3(options: S3Connection): Promise<S3Client> {
     // Other servers than Amazon's do not know all of its checksums.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
+    // For an upload that waits for "continue" the client opens a connection of another kind, which
+    // knows nothing of our certificates.
+    expectContinueHeader: false,
     requestHandler: {
       connectionTimeout: connectMs,
       socketAcquisitionWarningTimeout: 2 ** 31 - 1,
