@@ -6,6 +6,7 @@ import { expect } from 'vitest'
 import { attachEngines, startEngines, type RunningEngines } from '../../scripts/engines/start.ts'
 import { gatherCrowd, within } from '../durability/crowd.ts'
 import { recordHistory, type History, type HistoryRecorder } from '../durability/history.ts'
+import { registerPeople } from '../durability/people.ts'
 import { randomNumbers } from '../durability/random.ts'
 import { judge, keep } from '../durability/verdict.ts'
 import {
@@ -78,6 +79,7 @@ const stepTimeoutMs = 20_000
 
 /** How long people write before a fault and after it. */
 const calmMs = 2_000
+const warmUps = 10
 
 export async function openStage(): Promise<Stage> {
   await using opening = new AsyncDisposableStack()
@@ -89,12 +91,26 @@ export async function openStage(): Promise<Stage> {
       config: { cannon: { consumableNotifications: true, drain: { graceSeconds: 0.3 } } },
     }),
   )
+  await warmUp(cluster)
   const opened = opening.move()
   return {
     engines,
     cluster,
     withstand: (fault) => withstand(fault, engines, cluster),
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  }
+}
+
+/** The first requests meet engines that prepare and compile everything; those are no fault's doing. */
+async function warmUp(cluster: ClusterProcesses): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await registerPeople(cluster, recordHistory(), { random: () => 0, isRestless: false })
+      return
+    } catch (error) {
+      if (attempt === warmUps) throw error
+      await sleep(1000)
+    }
   }
 }
 

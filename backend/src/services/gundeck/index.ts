@@ -165,7 +165,10 @@ export async function startGundeck(deps: GundeckDeps): Promise<Service> {
       ...routes(inboxApi, inboxHandlers({ inboxes, queues, router, store, tokens })),
       ...routes(queueApi, queueHandlers({ queues, router })),
       ...routes({ ...attachmentsApi, ...ringApi }, attachmentHandlers({ cannons, reader, ring })),
-      ...routes(notificationsApi, notificationHandlers({ reader, cursors, ids, clock, activity })),
+      ...routes(
+        notificationsApi,
+        notificationHandlers({ reader, cursors, ids, ring, clock, activity }),
+      ),
       ...routes(pushTokensApi, pushTokenHandlers({ tokens, push: deps.push })),
       ...routes(timeApi, timeHandlers({ clock })),
     ],

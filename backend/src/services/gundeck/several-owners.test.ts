@@ -143,6 +143,22 @@ describe('an owner', () => {
     await cluster.stop()
   })
 
+  it('with a clock in another year does not call fresh ids too old', async () => {
+    const cluster = await startCluster(['a', 'b', 'c'])
+    const [a, b] = bothOf(cluster)
+    const user = await cluster.userOf(a)
+    await cluster.during(send(a, user, pushTo(user, 'one')))
+    const [one] = (await fetchPage(a, user)).notifications
+    const since = one?.id ?? ''
+    b.offsetMs = 365 * 86_400_000
+    await cluster.advance(3000)
+    await expect(cluster.during(fetchPage(b, user, { since }))).rejects.toThrow('not believed')
+    b.offsetMs = 0
+    await cluster.advance(20_000)
+    expect((await cluster.during(fetchPage(b, user, { since }))).notifications).toEqual([])
+    await cluster.stop()
+  })
+
   it('that loses a shard and takes it back answers repeats of what it had acknowledged', async () => {
     const cluster = await startCluster(['a', 'b'])
     const [a, b] = bothOf(cluster)

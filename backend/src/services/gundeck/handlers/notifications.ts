@@ -1,4 +1,4 @@
-import { ApiError } from '../../../contract/error.ts'
+import { ApiError, Unavailable } from '../../../contract/error.ts'
 import type { Handlers } from '../../../contract/endpoint.ts'
 import type { InboxRow } from '../../../contract/gundeck/attachments.ts'
 import { notificationErrors } from '../../../contract/gundeck/notifications.ts'
@@ -8,6 +8,7 @@ import type { NotificationId, UserId } from '../../../contract/ids.ts'
 import type { Clock } from '../../../platform/clock.ts'
 import { msOfTicks, ticksOf } from '../../../platform/time-uuid.ts'
 import type { InboxReader } from '../inbox/reader.ts'
+import type { Ring } from '../ring/ring.ts'
 import { acknowledgedBy, unseenAfter } from '../rules/acknowledged.ts'
 import type { NotificationIds } from '../rules/notification-id.ts'
 import type { CursorStore } from '../store/cursors.ts'
@@ -20,15 +21,20 @@ export function notificationHandlers(deps: {
   reader: InboxReader
   cursors: CursorStore
   ids: NotificationIds
+  ring: Pick<Ring, 'isClockBelieved'>
   clock: Clock
   activity: ClientActivity
 }): Handlers<typeof notificationsApi> {
-  const { reader, cursors, ids, clock } = deps
+  const { reader, cursors, ids, ring, clock } = deps
 
   /** An id that the caller may go on from, whether or not its row is still there. */
   function isKnown(user: UserId, since: NotificationId): boolean {
+    if (!ids.isOurs(user, since)) return false
     const ageMs = clock.nowMs() - msOfTicks(ticksOf(since) ?? 0n)
-    return ageMs <= rowTtlSeconds * 1000 && ids.isOurs(user, since)
+    if (ageMs <= rowTtlSeconds * 1000) return true
+    // A clock that is a year ahead must not make clients fetch everything anew.
+    if (!ring.isClockBelieved) throw new Unavailable('the clock of this host is not believed')
+    return false
   }
 
   return {

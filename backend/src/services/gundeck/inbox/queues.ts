@@ -15,6 +15,7 @@ import type { Cursor, CursorStore } from '../store/cursors.ts'
 import { rowTtlSeconds } from '../store/notifications.ts'
 import type { NotificationStore } from '../store/notifications.ts'
 import type { IdClock } from './id-clock.ts'
+import { Unavailable } from '../../../contract/error.ts'
 import { NotOwner } from '../ring/ring.ts'
 import type { Ring } from '../ring/ring.ts'
 import type { Inboxes } from './inboxes.ts'
@@ -163,6 +164,9 @@ export function createQueues(deps: {
       const nowMs = clock.nowMs()
       const bucketsMs = (await store.buckets(user)).map(({ id }) => msOfTicks(ticksOf(id) ?? 0n))
       const isMissing = hasMissed(cursorMs, nowMs, bucketsMs)
+      if ((isMissing || nowMs - cursorMs > idleCursorMs) && !ring.isClockBelieved) {
+        throw new Unavailable('the clock of this host is not believed')
+      }
       if (!isMissing && nowMs - cursorMs > idleCursorMs) {
         const position = await inboxes.newPosition(user)
         for await (const rows of store.readAfter(user, cursor)) {

@@ -73,6 +73,8 @@ export interface Ring {
   isHeld(tenure: Tenure): Promise<boolean>
   /** Whether others let this process own inboxes: its sign of life was noted a moment ago. */
   readonly isAlive: boolean
+  /** Whether this host's clock agrees with the others': what is old or late may be told by it. */
+  readonly isClockBelieved: boolean
   readonly map: RingMap
   /** Reads the ring again, if this version is newer than the one known. */
   refresh(version: number): Promise<void>

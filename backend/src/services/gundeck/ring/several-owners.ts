@@ -516,6 +516,9 @@ export async function joinRing(deps: RingDeps): Promise<Ring> {
     get isAlive() {
       return clock.monotonicMs() - beat.raisedMs < aliveMs
     },
+    get isClockBelieved() {
+      return !hasJumped()
+    },
     get map() {
       return mapOf(view)
     },

@@ -155,6 +155,8 @@ export async function takeOver(deps: {
     get ceiling() {
       return own.ceiling
     },
+    // There is nobody to compare it with.
+    isClockBelieved: true,
     get isAlive() {
       return isOwner
     },
