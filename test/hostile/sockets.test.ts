@@ -76,7 +76,9 @@ const ping = encode({ first: 0x81, payload: 'ping' })
 const pong = '\x82\x04pong'
 
 /** The server may ask at any time whether the client is there. */
-const serverPing = /^(?:\x89\x00)+/
+const serverPing = '\x89\x00'
+const withoutPings = (frames: string): string =>
+  frames.startsWith(serverPing) ? withoutPings(frames.slice(serverPing.length)) : frames
 
 /** Sends a message to Bob's device and waits until a well-behaved socket has it. */
 async function othersAreServed(): Promise<void> {
@@ -127,7 +129,7 @@ describe('a socket whose client breaks the protocol', () => {
         connection.write(Buffer.concat([bytes, ping, ping]))
         expect(await connection.ends(10_000), what).toBe(true)
         const text = connection.received()
-        const close = text.slice(text.indexOf('\r\n\r\n') + 4).replace(serverPing, '')
+        const close = withoutPings(text.slice(text.indexOf('\r\n\r\n') + 4))
         expect(close.charCodeAt(0), what).toBe(0x88)
         expect(close.charCodeAt(2) * 256 + close.charCodeAt(3), what).toBe(code)
         expect(close).not.toContain(pong)
