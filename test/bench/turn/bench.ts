@@ -522,7 +522,8 @@ async function live(generator: Generator): Promise<void> {
     nice,
     workers: 1,
     maxOpenFiles: most + 4000,
-    relayPorts: { from: 32_768, to: 60_999, restSeconds: 0 },
+    // Half of them are the share of the process that serves streams.
+    relayPorts: { from: 20_000, to: 60_999, restSeconds: 0 },
     limits: { refusalsPerSecond: 1_000_000, refusalsPerSecondInAll: 1_000_000 },
   })
   await using _server = server
