@@ -98,6 +98,9 @@ function randomAttribute(random: Random, id: Buffer): Attribute {
   }
 }
 
+/** Above every limit of the relay. */
+const largestPacketBytes = 2048
+
 /** A well-formed message of any method with any attributes. */
 function randomMessage(random: Random, given: readonly Attribute[], key?: Buffer): Buffer {
   const id = random.bytes(12)
@@ -194,7 +197,7 @@ export async function fuzzTurn({
   // An insider with valid credentials and a live allocation, from whom the worst must be expected.
   await using insider = await openClient(relay, { credentials: relay.credentialsFor(2) })
   let target: Address = await insider.allocate()
-  using strangers = openPacketSocket({ slots, slotBytes: 2048 })
+  using strangers = openPacketSocket({ slots, slotBytes: largestPacketBytes })
   const last: string[] = []
   const note = (where: string, bytes: Buffer): Buffer => {
     last.push(`${where} ${bytes.toString('hex')}`)
@@ -231,7 +234,8 @@ export async function fuzzTurn({
       const isToRelay = random.below(4) === 0
       const to = isToRelay ? { address: addressNumber(target.host), port: target.port } : listener
       const from = addressNumber('127.0.0.2') + random.below(500)
-      strangers.put(slot, note(isToRelay ? 'relay' : 'listener', nextPacket()), to, from)
+      const packet = nextPacket().subarray(0, largestPacketBytes)
+      strangers.put(slot, note(isToRelay ? 'relay' : 'listener', packet), to, from)
     }
     for (let first = 0; first < slots; first += 64) runs += strangers.send(first, 64)
     while (strangers.receive() > 0);
