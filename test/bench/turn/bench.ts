@@ -58,16 +58,19 @@ const clients = 100
 /** Before other work of the machine, server and load alike, where that is allowed. */
 const nice = process.getuid?.() === 0 ? -10 : 0
 
+const startOurs = (limits: 'delivered' | 'raised', more: { io?: 'dgram' } = {}) =>
+  startRelay({
+    core: serverCore,
+    nice,
+    limits: limits === 'raised' ? raisedLimits : {},
+    workers: 1,
+    ...more,
+  })
+
 const contenders: readonly Contender[] = [
   {
     name: 'relay',
-    start: (_clients, limits) =>
-      startRelay({
-        core: serverCore,
-        nice,
-        limits: limits === 'raised' ? raisedLimits : {},
-        workers: 1,
-      }),
+    start: (_clients, limits) => startOurs(limits),
     hasChannelsUp: true,
   },
   {
@@ -77,14 +80,7 @@ const contenders: readonly Contender[] = [
   },
   {
     name: 'relay-dgram',
-    start: (_clients, limits) =>
-      startRelay({
-        core: serverCore,
-        nice,
-        limits: limits === 'raised' ? raisedLimits : {},
-        workers: 1,
-        io: 'dgram',
-      }),
+    start: (_clients, limits) => startOurs(limits, { io: 'dgram' }),
     hasChannelsUp: true,
   },
   {
