@@ -491,25 +491,26 @@ describe('the command', () => {
     })
   })
 
+  function startCommand(file: string) {
+    const options = ['--disable-warning=ExperimentalWarning', main, '--config', file]
+    const child = spawn(process.execPath, options)
+    let talk = ''
+    child.stderr.on('data', (chunk: Buffer) => {
+      talk += chunk.toString()
+    })
+    return { child, talk: () => talk }
+  }
+
   it('runs until it is told to end, and drains on its signal', async () => {
     const file = join(folder, 'run.yaml')
     await write(file, { log: { level: 'info' } })
     for (const signal of ['SIGTERM', 'SIGUSR1'] as const) {
-      const child = spawn(process.execPath, [
-        '--disable-warning=ExperimentalWarning',
-        main,
-        '--config',
-        file,
-      ])
-      let talk = ''
-      child.stderr.on('data', (chunk: Buffer) => {
-        talk += chunk.toString()
-      })
-      await untilTrue(() => talk.includes('"ready"'))
+      const { child, talk } = startCommand(file)
+      await untilTrue(() => talk().includes('"ready"'))
       child.kill(signal)
       const [code] = (await once(child, 'close')) as [number]
       expect(code).toBe(0)
-      expect(talk).toContain(signal === 'SIGTERM' ? '"stopping"' : '"drained"')
+      expect(talk()).toContain(signal === 'SIGTERM' ? '"stopping"' : '"drained"')
     }
     expect(await readFile(file, 'utf8')).toContain('udpPort: 0')
   })
@@ -518,28 +519,19 @@ describe('the command', () => {
     const file = join(folder, 'early.yaml')
     await write(file, { log: { level: 'info' }, listen: { tcpPort: 0 } })
     for (const signal of ['SIGHUP', 'SIGUSR1', 'SIGTERM'] as const) {
-      const child = spawn(process.execPath, [
-        '--disable-warning=ExperimentalWarning',
-        main,
-        '--config',
-        file,
-      ])
-      let talk = ''
-      child.stderr.on('data', (chunk: Buffer) => {
-        talk += chunk.toString()
-      })
+      const { child, talk } = startCommand(file)
       // Its processes are there and load their program: the files have been read.
       const pid = String(child.pid)
       await untilTrue(() => readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1') !== '')
       const sentMs = performance.now()
       child.kill(signal)
       if (signal === 'SIGHUP') {
-        await untilTrue(() => talk.includes('"reloaded"'))
+        await untilTrue(() => talk().includes('"reloaded"'))
         child.kill('SIGTERM')
       }
       const [code] = (await once(child, 'close')) as [number]
       expect(code).toBe(0)
-      expect(talk.includes('"ready"')).toBe(signal !== 'SIGTERM')
+      expect(talk().includes('"ready"')).toBe(signal !== 'SIGTERM')
       // Each process is told and ends, none has to be killed.
       if (signal === 'SIGTERM') expect(performance.now() - sentMs).toBeLessThan(4900)
     }
