@@ -1,8 +1,11 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
+import { openSqlite } from '../../backend/src/adapters/sqlite/wide-column.ts'
 import { EventsFrame } from '../../backend/src/contract/events/notification.ts'
 import type { Push } from '../../backend/src/contract/gundeck/internal.ts'
 import type { ClientId, UserId } from '../../backend/src/contract/ids.ts'
+import type { WideColumnStore } from '../../backend/src/ports/wide-column.ts'
 import { newClient, newUser, startMessaging } from './messaging.ts'
 import type { Messaging, MessagingOptions, TestSocket } from './messaging.ts'
 
@@ -65,6 +68,20 @@ function acknowledge(socket: TestSocket, tag: number, multiple = false): void {
   socket.ws.send(JSON.stringify({ type: 'ack', data: { delivery_tag: tag, multiple } }))
 }
 
+/** The same store, which answers later. */
+function delayed(db: WideColumnStore, delayMs: () => number): WideColumnStore {
+  return new Proxy(db, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name)
+      if (typeof value !== 'function') return value
+      return async (...args: unknown[]): Promise<unknown> => {
+        if (delayMs() > 0) await sleep(delayMs())
+        return Reflect.apply(value, target, args) as unknown
+      }
+    },
+  })
+}
+
 /** Closes, once everything sent before was handled. */
 async function leave(socket: TestSocket): Promise<void> {
   socket.ws.close()
@@ -118,6 +135,22 @@ describe('a queue over /events', () => {
     await (await open(messaging, place)).next()
     await messaging.restartGundeck()
     expect(await nextEvent(await open(messaging, place))).toMatchObject({ text: 'b', tag: 1 })
+  })
+
+  it('answers a close when what was acknowledged is noted, for the next socket may be at another cannon', async () => {
+    let isSlow = false
+    await using db = delayed(await openSqlite({ file: ':memory:' }), () => (isSlow ? 30 : 0))
+    await using messaging = await startMessaging({ ...switchedOn, db })
+    const place = await newQueue(messaging)
+    await sendTexts(messaging, place.user, ['a', 'b'])
+    const socket = await open(messaging, place)
+    const events = await nextEvents(socket, 2)
+    isSlow = true
+    acknowledge(socket, 2, true)
+    await leave(socket)
+    isSlow = false
+    const { body } = await messaging.inboxes.openQueue({ params: place })
+    expect(body.queue).toMatchObject({ cursor: events[1]?.id, acknowledged: [] })
   })
 
   it('puts the marker behind what waited, and in front of what comes later', async () => {

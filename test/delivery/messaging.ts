@@ -30,7 +30,7 @@ import type { GundeckHooks } from '../../backend/src/services/gundeck/index.ts'
 /** Gundeck and cannon as they run in one process, and clients of both. */
 export interface Messaging extends AsyncDisposable {
   readonly push: Client<typeof pushApi>
-  readonly inboxes: Client<typeof inboxApi>
+  readonly inboxes: Client<typeof inboxApi & typeof queueApi>
   readonly public: Client<typeof notificationsApi & typeof pushTokensApi & typeof timeApi>
   readonly gundeck: Service
   readonly cannon: Service
@@ -128,7 +128,7 @@ export async function startMessaging(options: MessagingOptions = {}): Promise<Me
 
   return {
     push: clientOf(pushApi),
-    inboxes: clientOf(inboxApi),
+    inboxes: clientOf({ ...inboxApi, ...queueApi }),
     public: clientOf({ ...notificationsApi, ...pushTokensApi, ...timeApi }),
     get gundeck() {
       if (!running.gundeck) throw new Error('gundeck runs')

@@ -17,6 +17,8 @@ interface ServerEnd {
   messages: string[]
   drained: number
   closed: Promise<void>
+  /** What the answer to a client's close waits for. */
+  goodbye: Promise<void> | undefined
 }
 
 async function openPair(): Promise<{ client: WebSocket; server: ServerEnd; port: number }> {
@@ -31,6 +33,7 @@ async function openPair(): Promise<{ client: WebSocket; server: ServerEnd; port:
         onDrain: () => {
           end.drained += 1
         },
+        onGoodbye: () => end.goodbye,
         onClosed: close,
       }
       const end: ServerEnd = {
@@ -38,6 +41,7 @@ async function openPair(): Promise<{ client: WebSocket; server: ServerEnd; port:
         messages: [],
         drained: 0,
         closed,
+        goodbye: undefined,
       }
       resolve(end)
     })
@@ -113,6 +117,44 @@ it('answers the close of a client', async () => {
   const closed = new Promise<number>((resolve) => client.once('close', resolve))
   client.close(4000, 'enough')
   expect(await closed).toBe(4000)
+  await server.closed
+})
+
+it('answers the close of a client when all it said has been dealt with', async () => {
+  const { client, server } = await openPair()
+  const { promise, resolve } = Promise.withResolvers<void>()
+  server.goodbye = promise
+  let code: number | undefined
+  const closed = new Promise<void>((closing) => {
+    client.once('close', (given) => {
+      code = given
+      closing()
+    })
+  })
+  client.send('the last')
+  client.close(4000, 'enough')
+  await expect.poll(() => server.connection.isOpen).toBe(false)
+  expect(server.messages).toEqual(['the last'])
+  server.connection.close(1001, 'going')
+  server.connection.send(encodeFrame(opcode.binary, 'too late'))
+  server.connection.flush()
+  await new Promise((later) => setTimeout(later, 30))
+  expect(code).toBeUndefined()
+  resolve()
+  await closed
+  expect(code).toBe(4000)
+  await server.closed
+})
+
+it('forgets a client that is gone before its close is answered', async () => {
+  const { client, server } = await openPair()
+  const { promise, resolve } = Promise.withResolvers<void>()
+  server.goodbye = promise
+  client.close(4000)
+  await expect.poll(() => server.connection.isOpen).toBe(false)
+  client.terminate()
+  await new Promise((later) => setTimeout(later, 30))
+  resolve()
   await server.closed
 })
 

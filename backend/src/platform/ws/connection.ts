@@ -9,6 +9,11 @@ export interface ConnectionListener {
   onMessage(bytes: Buffer, isText: boolean): void
   /** Everything written has gone to the operating system, after there was too much of it. */
   onDrain(): void
+  /**
+   * The client closes, and sends nothing more. Its close is answered when the result resolves, which
+   * must not reject; at once, when there is none.
+   */
+  onGoodbye(): Promise<void> | undefined
   /** Called once, whoever closed; nothing is called afterwards. */
   onClosed(): void
 }
@@ -32,7 +37,8 @@ export class Connection implements FrameTaker {
   #unfinished: Unfinished | undefined
   /** What a client that does not read will be told when it does. */
   #answer: Buffer | undefined
-  #state: 'open' | 'closing' | 'closed' = 'open'
+  /** `leaving`: the client closes, and is not answered yet. */
+  #state: 'open' | 'leaving' | 'closing' | 'closed' = 'open'
   /** Pings without any sign of life since. */
   unanswered = 0
 
@@ -51,10 +57,6 @@ export class Connection implements FrameTaker {
 
   get isOpen(): boolean {
     return this.#state === 'open'
-  }
-
-  get isClosing(): boolean {
-    return this.#state === 'closing'
   }
 
   /** False while the operating system takes no more: `onDrain` follows. */
@@ -117,10 +119,21 @@ export class Connection implements FrameTaker {
   /** Sends a close frame after what waits; the client answers it and the socket ends. */
   close(code: number, reason = ''): void {
     if (this.#state !== 'open') return
-    this.send(encodeClose(code, reason))
     this.flush()
+    this.#end(encodeClose(code, reason))
+  }
+
+  #end(lastFrame: Buffer): void {
     this.#state = 'closing'
-    this.#socket.end()
+    this.#socket.end(lastFrame)
+  }
+
+  async #leave(code: number): Promise<void> {
+    this.flush()
+    this.#state = 'leaving'
+    const goodbye = this.#listener.onGoodbye()
+    if (goodbye !== undefined) await goodbye
+    if (this.#state === 'leaving') this.#end(encodeClose(code, ''))
   }
 
   /** Ends the socket without a word: for peers that do not answer. */
@@ -146,7 +159,7 @@ export class Connection implements FrameTaker {
       case 'pong':
         break
       case 'close':
-        this.close(frame.code === 1005 ? 1000 : frame.code)
+        void this.#leave(frame.code === 1005 ? 1000 : frame.code)
         break
       case 'failed':
         this.close(frame.code, frame.reason)
@@ -163,6 +176,8 @@ export class Connection implements FrameTaker {
   }
 
   ended(): void {
+    // Who closed first, and then ended, still gets its answer.
+    if (this.#state === 'leaving') return
     if (this.#state === 'open') this.#state = 'closing'
     this.#socket.end()
   }

@@ -98,6 +98,8 @@ export function eventsProtocol(options: {
         socket.close(1003, 'unexpected-ack')
       }
     },
+    // Its next socket may be at another cannon, which would send what waits here once more.
+    onGoodbye: () => acknowledgements.flush(),
     onClosed: () => undefined,
   }
 }

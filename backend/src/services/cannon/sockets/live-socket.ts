@@ -31,6 +31,8 @@ export interface SocketProtocol {
   /** Everything that waited when the socket was opened has been sent. */
   onCaughtUp(socket: LiveSocket): void
   onMessage(socket: LiveSocket, bytes: Buffer, isText: boolean): void
+  /** The client closes: resolves when what it said before cannot be forgotten. Never rejects. */
+  onGoodbye?(): Promise<void>
   onClosed(socket: LiveSocket): void
 }
 
@@ -333,6 +335,10 @@ export class LiveSocket implements Attachable, ConnectionListener, WheelItem {
 
   onMessage(bytes: Buffer, isText: boolean): void {
     this.#protocol.onMessage(this, bytes, isText)
+  }
+
+  onGoodbye(): Promise<void> | undefined {
+    return this.#protocol.onGoodbye?.()
   }
 
   onDrain(): void {
