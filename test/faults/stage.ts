@@ -136,7 +136,10 @@ async function withstand(
     record({ kind: 'server-started', clockOffsetMs: 0 })
     await using crowd = gatherCrowd(recorder, randomNumbers(fault.seed))
     const { devices } = await crowd.begin(cluster)
-    await within(20_000, 'everybody is online', () => devices.every((each) => each.isOnline))
+    // They come and go, so not at the same moment.
+    await Promise.all(
+      devices.map((each) => within(20_000, `${each.name} was online`, () => each.isOnline)),
+    )
     await sleep(calmMs)
     const [first] = devices
     const pastime = startPastime(fault.meanwhile, first?.raw)
@@ -153,6 +156,8 @@ async function withstand(
     expect(faults).toEqual([])
     if (fault.isOutage !== true) expect(sentence.acknowledged).toBeGreaterThan(0)
   } catch (error) {
+    // At once: the report of the tests comes when all of them are over.
+    console.log(`${fault.name}: failed: ${String(error)}`)
     const file = await keep(entries)
     const output = outputOf(cluster.processes, 1500)
     throw new Error(`${String(error)}\nhistory in ${file}\n${output}`, { cause: error })

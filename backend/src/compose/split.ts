@@ -4,6 +4,7 @@ import { bindDomain, lockDataFolder } from '../adapters/local/data-folder.ts'
 import { deliveriesApi } from '../contract/cannon/internal.ts'
 import { createDependencies, type Dependencies } from '../platform/dependencies.ts'
 import { createAgent, httpClient } from '../platform/http/http-client.ts'
+import { fixedUpstream } from '../platform/http/upstream.ts'
 import { clientAddress, parseNetworks } from '../platform/http/networks.ts'
 import { createProxy } from '../platform/http/proxy.ts'
 import { sendError } from '../platform/http/reply.ts'
@@ -185,15 +186,10 @@ async function startWithStores(
   starting.defer(() => agent.destroy())
   const instances = createInstances(registry, platform.clock)
   const clients = neighbours((service, api) =>
-    httpClient(api, {
-      address: () => instances.addressOf(service),
-      report: (address, isAnswered) => instances.report(address, isAnswered),
-      agent,
-    }),
+    httpClient(api, { upstream: instances.upstreamOf(service), agent }),
   )
   const gundeck = httpClient(internalApis.gundeck, {
-    address: () => instances.addressOf('gundeck'),
-    report: (address, isAnswered) => instances.report(address, isAnswered),
+    upstream: instances.upstreamOf('gundeck'),
     agent,
     timeoutMs: pushTimeoutMs,
   })
@@ -210,8 +206,9 @@ async function startWithStores(
       tokens: verifierOf(keys, platform),
       address: ownInstance(config, name).address,
       overrides,
-      cannonAt: (address) => httpClient(deliveriesApi, { address: () => address, agent }),
-      ownerAt: (address) => httpClient(internalApis.gundeck, { address: () => address, agent }),
+      cannonAt: (address) => httpClient(deliveriesApi, { upstream: fixedUpstream(address), agent }),
+      ownerAt: (address) =>
+        httpClient(internalApis.gundeck, { upstream: fixedUpstream(address), agent }),
     }),
   )
   return { service, stores }
@@ -228,11 +225,7 @@ function edge(
   const proxies = new Map(
     publicEndpoints().map(({ service }) => [
       service,
-      createProxy(
-        () => instances.addressOf(service),
-        agent,
-        (address, isAnswered) => instances.report(address, isAnswered),
-      ),
+      createProxy(instances.upstreamOf(service), agent),
     ]),
   )
   return createNginz({

@@ -1,6 +1,5 @@
 import { Agent, request as httpRequest } from 'node:http'
 import type { IncomingMessage, RequestOptions } from 'node:http'
-import { urlToHttpOptions } from 'node:url'
 import { z } from 'zod'
 import type {
   Api,
@@ -11,12 +10,11 @@ import type {
 } from '../../contract/endpoint.ts'
 import { ApiError, ErrorBody, Unavailable, UnknownOutcome } from '../../contract/error.ts'
 import { identityHeaders } from './request.ts'
+import { targets } from './upstream.ts'
+import type { Upstream } from './upstream.ts'
 
 export interface HttpClientOptions {
-  /** Base URL of an instance that is up, asked for at each call. */
-  readonly address: () => string
-  /** Told of each call whether the instance answered, other than that it cannot serve. */
-  readonly report?: (address: string, isAnswered: boolean) => void
+  readonly upstream: Upstream
   /** For the whole exchange. */
   readonly timeoutMs?: number
   readonly agent?: Agent
@@ -34,45 +32,39 @@ export function createAgent(): Agent {
 export function httpClient<A extends Api>(api: A, options: HttpClientOptions): Client<A> {
   const agent = options.agent ?? createAgent()
   const timeoutMs = options.timeoutMs ?? 10_000
-  const { report } = options
   const targetOf = targets()
   const client: Record<string, unknown> = {}
   for (const [name, endpoint] of Object.entries(api)) {
-    const call = (input: GivenInput, address: string) =>
-      exchange(name, endpoint, input, targetOf(address), agent, timeoutMs)
-    client[name] = (input: GivenInput) =>
-      report === undefined
-        ? call(input, options.address())
-        : reported(input, call, options.address, report)
+    const call: Call = (input, address, onGiveUp) =>
+      exchange(name, endpoint, input, { target: targetOf(address), agent, timeoutMs, onGiveUp })
+    client[name] = (input: GivenInput) => callUpstream(input, call, options.upstream)
   }
   return client as Client<A>
 }
 
 type Reply = Awaited<ReturnType<typeof exchange>>
+/** Hears of an early end by what it hands to `onGiveUp`. */
+type Call = (
+  input: GivenInput,
+  address: string,
+  onGiveUp: (giveUp: (reason: Error) => void) => void,
+) => Promise<Reply>
 
 /** Another instance is asked when one cannot be reached at all, so nothing can have been done. */
-async function reported(
-  input: GivenInput,
-  call: (input: GivenInput, address: string) => Promise<Reply>,
-  choose: () => string,
-  report: (address: string, isAnswered: boolean) => void,
-): Promise<Reply> {
-  const first = choose()
+async function callUpstream(input: GivenInput, call: Call, upstream: Upstream): Promise<Reply> {
+  const first = upstream.address()
   for (let address = first; ;) {
+    let end: ReturnType<Upstream['begin']> | undefined
     try {
-      const reply = await call(input, address)
-      report(address, true)
+      const reply = await call(input, address, (giveUp) => (end = upstream.begin(address, giveUp)))
+      end?.(true)
       return reply
     } catch (error) {
-      if (!(error instanceof Unavailable)) {
-        report(address, true)
-        throw error
-      }
       // Whoever gave up the call says nothing about the instance.
-      if (input.signal?.aborted) throw error
-      report(address, false)
-      if (!(error instanceof Unreachable) || address !== first) throw error
-      address = choose()
+      const isGivenUp = input.signal?.aborted === true
+      end?.(isGivenUp ? undefined : !(error instanceof Unavailable))
+      if (isGivenUp || !(error instanceof Unreachable) || address !== first) throw error
+      address = upstream.address()
       if (address === first) throw error
     }
   }
@@ -81,18 +73,12 @@ async function reported(
 /** The request never left. */
 class Unreachable extends Unavailable {}
 
-/** What `node:http` wants to know of a base URL; each is taken apart once. */
-export function targets(): (address: string) => RequestOptions {
-  const known = new Map<string, RequestOptions>()
-  return (address) => {
-    let target = known.get(address)
-    if (target === undefined) {
-      const { protocol, hostname, port } = urlToHttpOptions(new URL(address))
-      target = { protocol, hostname, port }
-      known.set(address, target)
-    }
-    return target
-  }
+/** How a request goes there, and to whom it is said how it can be ended. */
+interface Way {
+  readonly target: RequestOptions
+  readonly agent: Agent
+  readonly timeoutMs: number
+  readonly onGiveUp: Parameters<Call>[2]
 }
 
 interface GivenInput {
@@ -108,18 +94,15 @@ async function exchange(
   name: string,
   endpoint: EndpointDeclaration,
   input: GivenInput,
-  target: RequestOptions,
-  agent: Agent,
-  timeoutMs: number,
+  way: Way,
 ): Promise<{ status: number; headers: ReplyHeaders; body: unknown }> {
   const { status, headers, text } = await send(
     name,
-    { ...target, path: pathOf(endpoint, input), method: endpoint.method },
+    { path: pathOf(endpoint, input), method: endpoint.method },
     headersOf(input),
     encode(endpoint, input.body),
     input.signal,
-    agent,
-    timeoutMs,
+    way,
   )
   const shape = endpoint.responses[status]
   if (shape === undefined) throw toError(name, endpoint, status, text)
@@ -160,8 +143,7 @@ function send(
   headers: Record<string, string>,
   body: string | Uint8Array | undefined,
   signal: AbortSignal | undefined,
-  agent: Agent,
-  timeoutMs: number,
+  { target, agent, timeoutMs, onGiveUp }: Way,
 ): Promise<{ status: number; headers: ReplyHeaders; text: string }> {
   return new Promise((resolve, reject) => {
     let isSent = false
@@ -172,6 +154,7 @@ function send(
     }
     const request = httpRequest(
       {
+        ...target,
         ...options,
         agent,
         headers:
@@ -199,6 +182,7 @@ function send(
       },
     )
     const timer = setTimeout(() => request.destroy(new Error('timed out')), timeoutMs)
+    onGiveUp((reason) => request.destroy(reason))
     request.on('socket', (socket) => {
       if (socket.connecting) socket.once('connect', () => (isSent = true))
       else isSent = true

@@ -5,6 +5,7 @@ import { ApiError, kitErrors } from '../../contract/error.ts'
 import { createProxy } from './proxy.ts'
 import { sendError } from './reply.ts'
 import { startServer, type RunningServer } from './server.ts'
+import { fixedUpstream, type Upstream } from './upstream.ts'
 
 const open: AsyncDisposable[] = []
 afterEach(async () => {
@@ -20,11 +21,12 @@ async function listen(listener: RequestListener): Promise<RunningServer> {
 /** A proxy before a service that answers as given. */
 async function before(
   service: RequestListener | string,
+  upstreamOf: (address: string) => Upstream = fixedUpstream,
 ): Promise<{ url: string; port: number; closed: Promise<void> }> {
   const address = typeof service === 'string' ? service : (await listen(service)).url
   const agent = new Agent({ keepAlive: true })
   open.push({ [Symbol.asyncDispose]: async () => agent.destroy() })
-  const proxy = createProxy(() => address, agent)
+  const proxy = createProxy(upstreamOf(address), agent)
   const { promise: closed, resolve } = Promise.withResolvers<void>()
   const { url, port } = await listen(
     (request, response) => void proxy(request, response).then(resolve),
@@ -134,6 +136,41 @@ describe('the proxy', () => {
       setTimeout(() => request.socket.destroy(), 20)
     })
     expect(await exchange(port, get('/'))).toMatch(/a part$/)
+  })
+
+  it('answers 503 when the service hangs, and cuts a reply that it does not finish any more', async () => {
+    const hang = (address: string): Upstream => ({
+      address: () => address,
+      begin(_, giveUp) {
+        const timer = setTimeout(() => giveUp(new Error('it hangs')), 30)
+        return () => clearTimeout(timer)
+      },
+    })
+    const silent = await before(() => undefined, hang)
+    const reply = await fetch(silent.url, { method: 'POST', body: 'x' })
+    expect(reply.status).toBe(503)
+    expect(reply.headers.get('retry-after')).toBe('1')
+    const { port } = await before((_, response) => {
+      response.writeHead(200, { 'content-length': 100 })
+      response.write('a part')
+    }, hang)
+    expect(await exchange(port, get('/'))).toMatch(/a part$/)
+  })
+
+  it('tells of each call how it ended, once it has', async () => {
+    const told: unknown[] = []
+    const tell = (address: string): Upstream => ({
+      address: () => address,
+      begin: () => (isAnswered) => void told.push(isAnswered),
+    })
+    const { url } = await before((request, response) => {
+      if (request.url === '/gone') request.socket.destroy()
+      else response.end('well')
+    }, tell)
+    await (await fetch(`${url}/well`)).text()
+    await expect.poll(() => told).toEqual([true, undefined])
+    await (await fetch(`${url}/gone`)).text()
+    await expect.poll(() => told.slice(2)).toEqual([false, undefined])
   })
 
   it('tells the service when the caller goes away', async () => {

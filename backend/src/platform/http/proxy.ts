@@ -1,11 +1,12 @@
 import { request as httpRequest } from 'node:http'
 import type { Agent, IncomingMessage, ServerResponse } from 'node:http'
 import { Unavailable } from '../../contract/error.ts'
-import { targets } from './http-client.ts'
 import { dropRest } from './linger.ts'
 import { sendError } from './reply.ts'
 import { splitTarget } from './request.ts'
 import type { Serve } from './serve.ts'
+import { targets } from './upstream.ts'
+import type { Upstream } from './upstream.ts'
 
 /** Headers that belong to one connection, not to the message (RFC 9110 §7.6.1). */
 const hopByHop = new Set([
@@ -20,15 +21,10 @@ const hopByHop = new Set([
 
 /**
  * Streams requests to a service in another process and its replies back. When the chosen instance
- * cannot be reached at all, one other is tried.
- *
- * @param report Told of each request whether the instance answered.
+ * cannot be reached at all, one other is tried; when it hangs, the caller is told 503, or the reply is
+ * cut where it has begun.
  */
-export function createProxy(
-  address: () => string,
-  agent: Agent,
-  report: (address: string, isAnswered: boolean) => void = () => undefined,
-): Serve {
+export function createProxy(upstream: Upstream, agent: Agent): Serve {
   const targetOf = targets()
 
   function forward(
@@ -45,6 +41,8 @@ export function createProxy(
       agent,
     })
     let isConnected = false
+    const end = upstream.begin(chosen, (reason) => forwarded.destroy(reason))
+    forwarded.on('close', () => end(undefined))
     forwarded.on('socket', (socket) => {
       const begin = (): void => {
         isConnected = true
@@ -55,10 +53,10 @@ export function createProxy(
     })
     forwarded.on('error', (cause) => {
       if (outgoing.headersSent || outgoing.destroyed) return
-      report(chosen, false)
+      end(false)
       incoming.unpipe(forwarded)
       if (!isConnected && !isLast) {
-        const other = address()
+        const other = upstream.address()
         if (other !== chosen) {
           forward(incoming, outgoing, other, true)
           return
@@ -67,7 +65,6 @@ export function createProxy(
       sendError(outgoing, new Unavailable('reach a service', { cause, retryAfterSeconds: 1 }))
     })
     forwarded.on('response', (reply) => {
-      report(chosen, true)
       for (const [name, value] of Object.entries(reply.headers)) {
         if (value !== undefined && !hopByHop.has(name)) outgoing.setHeader(name, value)
       }
@@ -76,6 +73,7 @@ export function createProxy(
       outgoing.writeHead(reply.statusCode ?? 502)
       reply.pipe(outgoing, { end: isWhole })
       reply.on('end', () => {
+        end(true)
         if (isWhole) return
         incoming.unpipe(forwarded)
         dropRest(incoming, () => outgoing.end())
@@ -93,7 +91,7 @@ export function createProxy(
   return (incoming, outgoing) =>
     new Promise((resolve) => {
       outgoing.on('close', () => resolve())
-      forward(incoming, outgoing, address(), false)
+      forward(incoming, outgoing, upstream.address(), false)
     })
 }
 

@@ -23,6 +23,7 @@ import { systemClock } from '../clock.ts'
 import { systemIds } from '../ids.ts'
 import { createMetrics } from '../metrics.ts'
 import { httpClient } from './http-client.ts'
+import { fixedUpstream } from './upstream.ts'
 import { localClient } from './local-client.ts'
 import { routes } from './routes.ts'
 import { createServe } from './serve.ts'
@@ -390,7 +391,7 @@ describe('the typed clients', () => {
       api,
       handlers(() => 'ok'),
     )
-    const http = httpClient(api, { address: () => url })
+    const http = httpClient(api, { upstream: fixedUpstream(url) })
     const checked = localClient(api, () => bound, { isChecked: true })
     const unchecked = localClient(api, () => bound, { isChecked: false })
     for (const client of [http, checked, unchecked]) {
@@ -411,10 +412,10 @@ describe('the typed clients', () => {
   })
 
   it('tell a service that cannot be reached from an exchange that broke off', async () => {
-    const gone = httpClient(api, { address: () => 'http://127.0.0.1:9' })
+    const gone = httpClient(api, { upstream: fixedUpstream('http://127.0.0.1:9') })
     await expect(gone.add({ body: { numbers: [] } })).rejects.toMatchObject({ name: 'Unavailable' })
     const silent = await startServer({ host: '127.0.0.1', port: 0, listener: () => undefined })
-    const slow = httpClient(api, { address: () => silent.url, timeoutMs: 50 })
+    const slow = httpClient(api, { upstream: fixedUpstream(silent.url), timeoutMs: 50 })
     await expect(slow.add({ body: { numbers: [] } })).rejects.toMatchObject({
       name: 'UnknownOutcome',
     })
