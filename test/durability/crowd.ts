@@ -20,15 +20,19 @@ export interface Crowd extends AsyncDisposable {
   readonly frameFaults: readonly string[]
 }
 
-/** Between two sends of one loop, at most. */
-const longestPauseMs = 30
+/** Between two sends of one loop, at most, where nothing else is asked for. */
+const shortPauseMs = 30
 /** Some messages are so long. */
 const largeChars = 30_000
 const finishTimeoutMs = 20_000
 const eraseTimeoutMs = 10_000
 
 /** @param random From 0 up to 1. */
-export function gatherCrowd(recorder: HistoryRecorder, random: () => number): Crowd {
+export function gatherCrowd(
+  recorder: HistoryRecorder,
+  random: () => number,
+  { longestPauseMs = shortPauseMs }: { readonly longestPauseMs?: number } = {},
+): Crowd {
   const habits: Habits = { random, isRestless: true }
   const stopReading = new AbortController()
   const stopSending = new AbortController()

@@ -80,6 +80,8 @@ const stepTimeoutMs = 20_000
 /** How long people write before a fault and after it. */
 const calmMs = 2_000
 const warmUps = 10
+/** Between two sends: in haste ten people would keep a small machine so busy that nothing else starts. */
+const longestPauseMs = 600
 
 export async function openStage(): Promise<Stage> {
   await using opening = new AsyncDisposableStack()
@@ -134,7 +136,7 @@ async function withstand(
   const { record, entries } = recorder
   try {
     record({ kind: 'server-started', clockOffsetMs: 0 })
-    await using crowd = gatherCrowd(recorder, randomNumbers(fault.seed))
+    await using crowd = gatherCrowd(recorder, randomNumbers(fault.seed), { longestPauseMs })
     const { devices } = await crowd.begin(cluster)
     // They come and go, so not at the same moment.
     await Promise.all(

@@ -115,7 +115,7 @@ export function createInstances(
       if (!instance.isHanging) hangingSinceMs = clock.monotonicMs()
       instance.isHanging = true
       const reason = new Error(`${address} hangs`)
-      for (const giveUp of [...instance.calls]) giveUp(reason)
+      for (const giveUp of instance.calls) giveUp(reason)
     }
     instance.isHanging = false
     instance.isWatched = false
