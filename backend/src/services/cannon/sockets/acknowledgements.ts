@@ -13,12 +13,17 @@ export interface Acknowledgements {
   add(acknowledgement: Acknowledgement): void
   /** Resolves when it is durable. */
   addNow(acknowledgement: Acknowledgement): Promise<void>
-  /** Resolves when everything added has been sent, or could not be and waits to be repeated. */
+  /**
+   * Resolves when everything added before is durable. Where the inboxes note nothing for seconds, it
+   * resolves without that: they are told later.
+   */
   flush(): Promise<void>
 }
 
 /** While the inboxes cannot note anything, they are asked so often. */
 const repeatMs = 500
+/** An inbox that changes its owner notes nothing for about so long. */
+const patienceMs = 3000
 
 /** @param deps.signal Ends the repeating. */
 export function createAcknowledgements(deps: {
@@ -29,7 +34,9 @@ export function createAcknowledgements(deps: {
 }): Acknowledgements {
   const { gundeck, clock, log, signal } = deps
   let waiting = new Map<string, Acknowledgement>()
-  let sending: Promise<void> | undefined
+  /** The call that is under way, and the one after it. */
+  let current: Promise<void> | undefined
+  let next: Promise<void> | undefined
   let isRepeating = false
 
   function note(acknowledgement: Acknowledgement): void {
@@ -38,19 +45,29 @@ export function createAcknowledgements(deps: {
     waiting.set(key, earlier ? together(earlier, acknowledgement) : acknowledgement)
   }
 
-  async function sendAll(): Promise<void> {
-    while (waiting.size > 0) {
+  /** Resolves when a call with all that waits now has ended, well or not. */
+  function send(): Promise<void> {
+    next ??= (async () => {
+      await current
+      // What comes in this turn of the loop goes with it.
       await new Promise(setImmediate)
-      const sent = [...waiting.values()]
-      waiting = new Map()
-      try {
-        await gundeck.acknowledge({ body: { acknowledgements: sent } })
-      } catch (error) {
-        log.warn({ err: error, count: sent.length }, 'acknowledgements not noted, repeating')
-        for (const acknowledgement of sent) note(acknowledgement)
-        void repeat()
-        return
-      }
+      next = undefined
+      current = call()
+      await current
+    })()
+    return next
+  }
+
+  async function call(): Promise<void> {
+    if (waiting.size === 0) return
+    const sent = [...waiting.values()]
+    waiting = new Map()
+    try {
+      await gundeck.acknowledge({ body: { acknowledgements: sent } })
+    } catch (error) {
+      log.warn({ err: error, count: sent.length }, 'acknowledgements not noted, repeating')
+      for (const acknowledgement of sent) note(acknowledgement)
+      void repeat()
     }
   }
 
@@ -63,13 +80,6 @@ export function createAcknowledgements(deps: {
     if (!signal.aborted) await send()
   }
 
-  function send(): Promise<void> {
-    sending ??= sendAll().finally(() => {
-      sending = undefined
-    })
-    return sending
-  }
-
   return {
     add(acknowledgement) {
       note(acknowledgement)
@@ -78,7 +88,14 @@ export function createAcknowledgements(deps: {
     async addNow(acknowledgement) {
       await gundeck.acknowledge({ body: { acknowledgements: [acknowledgement] } })
     },
-    flush: () => send(),
+    async flush() {
+      const untilMs = clock.monotonicMs() + patienceMs
+      await (waiting.size > 0 ? send() : current)
+      while (isRepeating && clock.monotonicMs() < untilMs && !signal.aborted) {
+        await clock.sleep(repeatMs, signal).catch(() => undefined)
+        await send()
+      }
+    },
   }
 }
 
