@@ -57,6 +57,7 @@ const dieAt = values['die-at']
 const config = parseConfig(Config, await readYaml(values.config), 'the configuration')
 const overrides: EmbeddedOverrides = {
   clock: wrongClock(Number(values['clock-offset-ms']), values['clock-jumps']),
+  isBeatInThread: false,
   ...(dieAt === undefined ? {} : dyingAt(dieAt)),
 }
 const running =

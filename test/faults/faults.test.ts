@@ -8,7 +8,7 @@ import { primaryName } from '../../scripts/engines/kinds/redis.ts'
 import { engineOf, type RunningEngine } from '../../scripts/engines/start.ts'
 import type { ProcessName } from '../support/cluster-processes.ts'
 import type { UploadedAsset } from '../support/wire/raw.ts'
-import { openStage, type Pastime, type Scene, type Stage } from './stage.ts'
+import { openStage, untilItOwns, type Pastime, type Scene, type Stage } from './stage.ts'
 
 let stage: Stage
 beforeAll(async () => {
@@ -247,12 +247,8 @@ describe('people lose nothing and go on', () => {
     { dieAt: 'answered', times: 30 },
     { dieAt: 'pushed', times: 30 },
     { dieAt: 'registered', times: 1 },
-    { dieAt: 'taking-over', times: 1 },
-    { dieAt: 'took-over', times: 1 },
     { dieAt: 'raising', times: 3 },
     { dieAt: 'raised', times: 3 },
-    { dieAt: 'releasing', times: 1, isWhenStopped: true },
-    { dieAt: 'released', times: 1, isWhenStopped: true },
   ])('while the owner of inboxes dies at the step $dieAt', async (how) => {
     await stage.withstand({
       name: `gundeck-2 died at ${how.dieAt}`,
@@ -260,6 +256,44 @@ describe('people lose nothing and go on', () => {
       befall: (scene) => scene.inAnotherWay('gundeck-2', how),
     })
   })
+
+  it.each(['releasing', 'released'])(
+    'while the owner of inboxes that is stopped dies at the step %s',
+    async (dieAt) => {
+      await stage.withstand({
+        name: `gundeck-2 was stopped and died at ${dieAt}`,
+        seed: nextSeed(),
+        befall: (scene) =>
+          scene.inAnotherWay('gundeck-2', {
+            dieAt,
+            times: 1,
+            async urge(server) {
+              await untilItOwns(server, 'gundeck-2')
+              server.kill('SIGTERM')
+            },
+          }),
+      })
+    },
+  )
+
+  it.each(['taking-over', 'took-over'])(
+    'when an owner of inboxes dies, and the other one at the step %s',
+    async (dieAt) => {
+      await stage.withstand({
+        name: `gundeck-1 killed, gundeck-2 died at ${dieAt}`,
+        seed: nextSeed(),
+        isOutage: true,
+        async befall(scene) {
+          await scene.inAnotherWay('gundeck-2', {
+            dieAt,
+            times: 1,
+            urge: () => scene.kill('gundeck-1'),
+          })
+          await scene.start('gundeck-1')
+        },
+      })
+    },
+  )
 
   it('while a Cassandra node is so slow that it is hardly there', async () => {
     await stage.withstand({

@@ -4,6 +4,9 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
 import { attachEngines, startEngines, type RunningEngines } from '../../scripts/engines/start.ts'
+import { ringApi } from '../../backend/src/contract/gundeck/ring.ts'
+import { httpClient } from '../../backend/src/platform/http/http-client.ts'
+import { fixedUpstream } from '../../backend/src/platform/http/upstream.ts'
 import { gatherCrowd, within } from '../durability/crowd.ts'
 import { recordHistory, type History, type HistoryRecorder } from '../durability/history.ts'
 import { registerPeople } from '../durability/people.ts'
@@ -11,6 +14,7 @@ import { randomNumbers } from '../durability/random.ts'
 import { judge, keep } from '../durability/verdict.ts'
 import {
   outputOf,
+  processNames,
   startClusterProcesses,
   type ClusterProcesses,
   type ProcessName,
@@ -51,7 +55,10 @@ export interface Scene {
   readonly engines: RunningEngines
   readonly cluster: ClusterProcesses
   readonly recorder: HistoryRecorder
-  /** Ends a process as power would, and starts it again after so long. */
+  /** Ends a process as power would. */
+  kill(name: ProcessName): Promise<void>
+  start(name: ProcessName): Promise<void>
+  /** Ends it so, and starts it again after so long. */
   killFor(name: ProcessName, ms: number): Promise<void>
   /** Stops it, and lets it live for so long in another way before it is itself again. */
   inAnotherWay(name: ProcessName, how: OtherWay): Promise<void>
@@ -69,8 +76,13 @@ export interface Scene {
 export type OtherWay =
   /** Beyond the host's clock. */
   | { readonly clockOffsetMs: number; readonly ms: number }
-  /** It kills itself when it passes this step for the n-th time. */
-  | { readonly dieAt: string; readonly times: number; readonly isWhenStopped?: boolean }
+  | {
+      /** It kills itself when it passes this step for the n-th time. */
+      readonly dieAt: string
+      readonly times: number
+      /** Brings it to the step, once it is ready. */
+      readonly urge?: (server: ServerProcess) => Promise<void>
+    }
 
 /** A process that passes steps and has other clocks. */
 const entry = 'test/durability/server.ts'
@@ -162,7 +174,17 @@ async function withstand(
     console.log(`${fault.name}: failed: ${String(error)}`)
     const file = await keep(entries)
     const output = outputOf(cluster.processes, 1500)
+    await mend(cluster)
     throw new Error(`${String(error)}\nhistory in ${file}\n${output}`, { cause: error })
+  }
+}
+
+/** A fault that fails halfway must not stand in the way of the next one. */
+async function mend(cluster: ClusterProcesses): Promise<void> {
+  for (const name of processNames) {
+    cluster.processes[name].kill('SIGCONT')
+    const end = await Promise.race([cluster.processes[name].exit, sleep(100)])
+    if (end !== undefined) await cluster.start(name).catch(() => undefined)
   }
 }
 
@@ -203,18 +225,26 @@ function sceneOf(
   recorder: HistoryRecorder,
 ): Scene {
   const { record } = recorder
+  async function kill(name: ProcessName): Promise<void> {
+    const [service = name] = name.split('-')
+    cluster.processes[name].kill('SIGKILL')
+    await cluster.processes[name].exit
+    record({ kind: 'server-ended', how: 'killed', service })
+  }
+  async function start(name: ProcessName): Promise<void> {
+    await cluster.start(name)
+    record({ kind: 'server-started', clockOffsetMs: 0 })
+  }
   return {
     engines,
     cluster,
     recorder,
+    kill,
+    start,
     async killFor(name, ms) {
-      const [service] = name.split('-')
-      cluster.processes[name].kill('SIGKILL')
-      await cluster.processes[name].exit
-      record({ kind: 'server-ended', how: 'killed', service: service ?? name })
+      await kill(name)
       await sleep(ms)
-      await cluster.start(name)
-      record({ kind: 'server-started', clockOffsetMs: 0 })
+      await start(name)
     },
     async inAnotherWay(name, how) {
       const [service = name] = name.split('-')
@@ -234,8 +264,7 @@ function sceneOf(
         await server().exit
         record({ kind: 'server-ended', how: 'stopped', service })
       }
-      await cluster.start(name)
-      record({ kind: 'server-started', clockOffsetMs: 0 })
+      await start(name)
     },
     async freezeFor(name, ms) {
       cluster.processes[name].kill('SIGSTOP')
@@ -268,11 +297,20 @@ async function dieAt(
     throw error
   }
   const server = cluster.processes[name]
-  if (how.isWhenStopped === true) server.kill('SIGTERM')
+  await how.urge?.(server)
   const end = await Promise.race([server.exit, sleep(stepTimeoutMs)])
   if (end === 'SIGKILL') return
   server.kill('SIGKILL')
   throw new Error(`${name} did not come to ${step}\n${server.output()}`)
+}
+
+/** Resolves when this gundeck keeps inboxes. */
+export async function untilItOwns(server: ServerProcess, instance: string): Promise<void> {
+  const gundeck = httpClient(ringApi, { upstream: fixedUpstream(server.internalUrl) })
+  await within(30_000, `${instance} keeps inboxes`, async () => {
+    const { body } = await gundeck.getRing({ body: {} })
+    return body.shards.some((owner) => body.owners[owner]?.id.startsWith(`${instance}/`) === true)
+  })
 }
 
 /** How sending went while the fault lasted: the longest time without an acknowledgement, and counts. */

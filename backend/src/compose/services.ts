@@ -28,6 +28,8 @@ export interface PlatformOverrides {
   readonly gundeckHooks?: GundeckHooks
   readonly commitHooks?: CommitHooks
   readonly passwordCost?: PasswordCost
+  /** False: gundeck's main thread gives its signs of life, so that clock and hooks are theirs too. */
+  readonly isBeatInThread?: boolean
 }
 
 export interface Parts {
@@ -108,7 +110,11 @@ export const starters: Readonly<
     const { config, platform, stores, neighbours, address, overrides, cannonAt, ownerAt } = parts
     const push = await stores.push()
     // Each waits for the store, so both at once.
-    const [db, beatPort] = await Promise.all([stores.wideColumn(), stores.beat()])
+    const hasThread = overrides.isBeatInThread !== false
+    const [db, beatPort] = await Promise.all([
+      stores.wideColumn(),
+      hasThread ? stores.beat() : undefined,
+    ])
     return startGundeck({
       config: { ...config.gundeck, instance: config.instance ?? config.gundeck.instance },
       platform,
