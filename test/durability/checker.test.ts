@@ -97,6 +97,19 @@ it('notices a server that forgets, with its clock set back, how far its ids had 
   )
 })
 
+it('forgives a second id only to a send that was repeated while inboxes moved', () => {
+  const twice = (...pause: { ms: number }[]): HistoryEntry[] =>
+    historyOf(
+      ...[opened('s'), send('one'), shown('s', 'one', 5), ...pause, answered('one')],
+      ...[shown('s', 'one', 9), quiet],
+    )
+  const kinds = (history: History): string[] =>
+    checkHistory(history, { ...options, movesMs: 1500 }).map(({ kind }) => kind)
+  expect(kinds(twice())).toEqual(['two-ids'])
+  expect(kinds(twice({ ms: 1500 }))).toEqual([])
+  expect(kindsIn(twice({ ms: 1500 }))).toEqual(new Set(['two-ids']))
+})
+
 it('finds nothing wrong with a server that keeps every promise', () => {
   fc.assert(
     fc.property(validHistory, (history) => {

@@ -71,6 +71,12 @@ export interface CheckOptions {
   readonly settleMs: number
   /** What was acknowledged to its sender is on all open sockets so soon after, if nothing ends. */
   readonly lateMs: number
+  /**
+   * Where inboxes may change their owner twice while a send is repeated, its message may come under
+   * two ids (decision 004, limits). A send that was answered within so long was not repeated over two
+   * changes. Nothing is forgiven unless given.
+   */
+  readonly movesMs?: number
 }
 
 /**
@@ -91,7 +97,7 @@ export function checkHistory(history: History, options: CheckOptions): Violation
   })
   return lost(facts).concat(
     strangers(facts),
-    identities(facts),
+    identities(facts, options),
     orderOfSends(facts),
     times(facts),
     ofReaders.flat(),
@@ -146,11 +152,15 @@ function showingsOf(inboxes: Facts['inboxes']): Showing[] {
   )
 }
 
-function identities({ inboxes }: Facts): Violation[] {
+function identities({ inboxes, sends }: Facts, { movesMs = Infinity }: CheckOptions): Violation[] {
+  function isRepeatedOverMoves(name: string): boolean {
+    const send = sends.get(name)
+    return send !== undefined && send.answeredAtMs - send.startedAtMs >= movesMs
+  }
   return [...inboxes.values()].flatMap(({ name, idsOf, notifications }) => {
     const found: Violation[] = []
     for (const [send, ids] of idsOf) {
-      if (ids.size === 1) continue
+      if (ids.size === 1 || isRepeatedOverMoves(send)) continue
       found.push(violation('two-ids', `${send} is ${[...ids].join(' and ')} in ${name}`))
     }
     for (const { id, showings } of notifications.values()) {

@@ -8,6 +8,7 @@ export interface Send {
   readonly from: string
   readonly to: ReadonlySet<string>
   readonly startedAt: Position
+  readonly startedAtMs: number
   outcome: 'acknowledged' | 'refused' | 'unknown' | undefined
   /** When the outcome was known. */
   answeredAt: Position
@@ -189,6 +190,7 @@ export function factsOf(history: History): Facts {
           from: entry.from,
           to: new Set(entry.to),
           startedAt: at,
+          startedAtMs: entry.atMs,
           outcome: undefined,
           answeredAt: Infinity,
           answeredAtMs: Infinity,

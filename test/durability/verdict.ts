@@ -2,7 +2,7 @@ import { mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-import { checkHistory, promises } from './checker.ts'
+import { checkHistory, promises, type CheckOptions } from './checker.ts'
 import { formatHistory, type History } from './history.ts'
 import { tally } from './tally.ts'
 
@@ -16,10 +16,11 @@ export async function judge(
   history: History,
   frameFaults: readonly string[],
   notes: readonly string[] = [],
+  { movesMs }: Pick<CheckOptions, 'movesMs'> = {},
 ): Promise<string[]> {
   process.stdout.write(`${[...notes, ...tally(history)].join('\n')}\n`)
   const found = [
-    ...checkHistory(history, { settleMs, lateMs }).map(
+    ...checkHistory(history, { settleMs, lateMs, ...(movesMs !== undefined && { movesMs }) }).map(
       ({ kind, text }) => `${kind} (${promises[kind]}): ${text}`,
     ),
     ...frameFaults.map((fault) => `a frame with ${fault}`),

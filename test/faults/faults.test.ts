@@ -22,8 +22,20 @@ const nodesOf = ({ engines }: Pick<Scene, 'engines'>, name: EngineName): Running
   engineOf(engines, name).nodes
 
 type Node = RunningEngine['nodes'][number]
-const killing = { begin: (node: Node) => node.kill(), end: (node: Node) => node.start() }
+const killing = { begin: (node: Node) => node.kill(), end: keepStarting }
 const freezing = { begin: (node: Node) => node.freeze(), end: (node: Node) => node.thaw() }
+
+/** As systemd does: Cassandra ends itself when it starts before the nodes that it asks about the others. */
+async function keepStarting(node: Node): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await node.start()
+      return
+    } catch (error) {
+      if (attempt === 5) throw error
+    }
+  }
+}
 
 /** Something happens to some nodes of an engine at one instant, and is over after so long. */
 async function befallNodes(

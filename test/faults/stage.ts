@@ -92,6 +92,8 @@ const stepTimeoutMs = 20_000
 /** How long people write before a fault and after it. */
 const calmMs = 2_000
 const warmUps = 10
+/** An inbox does not change its owner twice in less. */
+const movesMs = 1500
 /** Between two sends: in haste ten people would keep a small machine so busy that nothing else starts. */
 const longestPauseMs = 600
 
@@ -164,9 +166,8 @@ async function withstand(
     const sentence = describe(entries.slice(began), performance.now() - beganMs)
     const pastimeText = await pastime.end()
     await crowd.comeToRest()
-    const faults = await judge(entries, crowd.frameFaults, [
-      `${fault.name}: ${sentence.text}${pastimeText}`,
-    ])
+    const notes = [`${fault.name}: ${sentence.text}${pastimeText}`]
+    const faults = await judge(entries, crowd.frameFaults, notes, { movesMs })
     expect(faults).toEqual([])
     if (fault.isOutage !== true) expect(sentence.acknowledged).toBeGreaterThan(0)
   } catch (error) {
