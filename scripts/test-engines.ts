@@ -49,25 +49,47 @@ const unknown = only.filter((part) => parts.every((known) => known !== part))
 if (unknown.length > 0) {
   throw new Error(`no ${unknown.join(', ')} here: npm run test:engines [-- ${parts.join('|')} ...]`)
 }
-for (const [index, { nodes, isSecure = false, runs }] of stages.entries()) {
-  const wanted = runs.filter(({ part }) => isWanted(part))
-  if (wanted.length === 0) continue
-  console.log(`\n> engines, ${String(nodes)} of each${isSecure ? ', secured' : ''}`)
+interface Opened extends AsyncDisposable {
+  readonly environment: Readonly<Record<string, string>>
+}
+
+/** Engines of a stage's own, in a folder that goes with them. */
+async function open({ nodes, isSecure = false }: Stage, index: number): Promise<Opened> {
+  await using opening = new AsyncDisposableStack()
   const directory = await mkdtemp(join(tmpdir(), 'tricord-engines-'))
+  opening.defer(() => rm(directory, { recursive: true, force: true }))
   // Networks of this run's own, so that it can run beside a developer's engines.
   const network = `127.77.${String(100 + (process.pid % 50) * stages.length + index)}`
+  const engines = opening.use(await startEngines({ nodes, directory, network, isSecure, say }))
+  const opened = opening.move()
+  return {
+    environment: { ...variablesOf(engines), TRICORD_TEST_ENGINES: directory },
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  }
+}
+
+const wanted = stages
+  .map((stage) => ({ ...stage, runs: stage.runs.filter(({ part }) => isWanted(part)) }))
+  .filter(({ runs }) => runs.length > 0)
+/** The engines of the next stage start while the tests of this one run, which wait a lot. */
+let next: Promise<Opened> | undefined
+for (const [index, stage] of wanted.entries()) {
+  console.log(`\n> engines, ${String(stage.nodes)} of each${stage.isSecure ? ', secured' : ''}`)
+  const opening = next ?? open(stage, index)
+  next = undefined
   try {
-    await using engines = await startEngines({ nodes, directory, network, isSecure, say })
-    const environment = { ...variablesOf(engines), TRICORD_TEST_ENGINES: directory }
-    for (const { part, args } of wanted) {
+    await using opened = await opening
+    const following = wanted[index + 1]
+    next = following && open(following, index + 1)
+    // Whoever awaits it hears of a failure, later.
+    next?.catch(() => undefined)
+    for (const { part, args } of stage.runs) {
       console.log(`\n> ${part}`)
-      add(counts, await runVitest([...args], environment))
+      add(counts, await runVitest([...args], opened.environment))
     }
   } catch (error) {
     console.error(error)
     counts.failed += 1
-  } finally {
-    await rm(directory, { recursive: true, force: true })
   }
 }
 closeWith(counts)

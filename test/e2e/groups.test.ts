@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest'
+import { expect, it, inject } from 'vitest'
 
 import type { Person, Room } from '../support/wire/cast.ts'
 import type { QualifiedId } from '../support/wire/wire-types.ts'
@@ -61,17 +61,19 @@ inBothShapes(({ person }) => {
     })
   })
 
-  it('holds fifty people, and each hears what each says', async () => {
+  it('holds many people, and each hears what each says', async () => {
+    // Where everything runs on one machine, twenty take as long as fifty elsewhere.
+    const batches = inject('engines') === undefined ? 7 : 3
     const alice = await person('alice')
     const others: Person[] = []
-    while (others.length < 49) {
+    for (let batch = 0; batch < batches; batch += 1) {
       // Not all at once: they register on the machine that runs everything else, too.
       const names = Array.from({ length: 7 }, (_, index) => `guest${String(others.length + index)}`)
       others.push(...(await Promise.all(names.map((name) => person(name)))))
     }
     const room = await alice.creates('Everybody', others)
     const { members } = await roomAsSeenBy(alice, room)
-    expect(members.others).toHaveLength(49)
+    expect(members.others).toHaveLength(7 * batches)
 
     await alice.sends(room, 'Welcome')
     await Promise.all(others.map((other) => other.receives('Welcome', { in: room })))

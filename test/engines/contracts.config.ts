@@ -10,7 +10,8 @@ export default defineConfig({
       'test/engines/**/*.test.ts',
     ],
     pool: 'forks',
-    maxWorkers: 2,
+    // They wait more than they work: for engines that are frozen, and for what expires.
+    maxWorkers: 4,
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

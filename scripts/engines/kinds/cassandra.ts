@@ -82,6 +82,8 @@ export function cassandraSettings(cluster: Cluster, node: EngineNode): Record<st
     counter_cache_size: '0MiB',
     // A conditional write takes two rounds between coordinator and replicas, not four.
     paxos_variant: 'v2',
+    // Those who write one row at once wait for one another so long, within the time of a request.
+    cas_contention_timeout: '2000ms',
     concurrent_reads: 16,
     concurrent_writes: 32,
     concurrent_compactors: 1,

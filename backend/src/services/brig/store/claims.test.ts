@@ -2,6 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { openSqlite } from '../../../adapters/sqlite/wide-column.ts'
 import type { Handle } from '../../../contract/brig/user-fields.ts'
 import type { UserId } from '../../../contract/ids.ts'
+import { UnknownOutcome } from '../../../contract/error.ts'
+import type { WideColumnStore } from '../../../ports/wide-column.ts'
 import { systemIds } from '../../../platform/ids.ts'
 import { claimStore, handlesTable } from './claims.ts'
 import type { User, UserStore } from './users.ts'
@@ -9,8 +11,8 @@ import type { User, UserStore } from './users.ts'
 const [alice, bob] = [systemIds().uuid() as UserId, systemIds().uuid() as UserId]
 
 /** Claims over a table of users that is only as much of it as they look at. */
-async function openClaims() {
-  const db = await openSqlite({ file: ':memory:' })
+async function openClaims(wrap = (db: WideColumnStore): WideColumnStore => db) {
+  const db = wrap(await openSqlite({ file: ':memory:' }))
   await db.open([handlesTable])
   const shown = new Map<UserId, Partial<User>>([
     [alice, { status: 'active' }],
@@ -51,6 +53,21 @@ describe('a claim', () => {
     await using claims = await openClaims()
     const outcomes = await Promise.all([claims.claim('x', alice), claims.claim('x', bob)])
     expect(outcomes.toSorted()).toEqual(['claimed', 'taken'])
+  })
+
+  it('is won or lost by those who do not hear what became of their write', async () => {
+    let lostAnswers = 2
+    await using claims = await openClaims((db) => ({
+      ...db,
+      async putIfAbsent(table, row, options) {
+        const isApplied = await db.putIfAbsent(table, row, options)
+        lostAnswers -= 1
+        if (lostAnswers >= 0) throw new UnknownOutcome('nobody knows')
+        return isApplied
+      },
+    }))
+    expect(await claims.claim('x', alice)).toBe('claimed')
+    expect(await claims.claim('x', bob)).toBe('taken')
   })
 
   it('that is held is free once its owner shows another', async () => {

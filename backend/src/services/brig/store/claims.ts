@@ -1,4 +1,4 @@
-import { Unavailable } from '../../../contract/error.ts'
+import { Unavailable, UnknownOutcome } from '../../../contract/error.ts'
 import type { UserId } from '../../../contract/ids.ts'
 import { of, table } from '../../../ports/wide-column.ts'
 import type { WideColumnStore } from '../../../ports/wide-column.ts'
@@ -74,7 +74,8 @@ export function claimStore(
     },
     async claim(value, user) {
       for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
-        if (await db.putIfAbsent(claims, { value, user, isHeld: false })) return 'claimed'
+        const claim = db.putIfAbsent(claims, { value, user, isHeld: false })
+        if (await isKnownToApply(claim)) return 'claimed'
         const row = await db.get(claims, { value }, { isSerial: true })
         if (row === undefined) continue
         if (row.user === user) {
@@ -82,7 +83,8 @@ export function claimStore(
           // Our own from before. No longer held, it cannot be found free while we take it again.
         } else if (!(await isFree(row))) return 'taken'
         const seen = { user: row.user, isHeld: row.isHeld }
-        if (await db.updateIf(claims, { value }, seen, { user, isHeld: false })) return 'claimed'
+        const takeover = db.updateIf(claims, { value }, seen, { user, isHeld: false })
+        if (await isKnownToApply(takeover)) return 'claimed'
       }
       throw new Unavailable('claiming a value that others keep claiming')
     },
@@ -94,5 +96,15 @@ export function claimStore(
       if (row?.user !== user || !(await isFree(row))) return
       await db.removeIf(claims, { value }, { user, isHeld: row.isHeld })
     },
+  }
+}
+
+/** Several who write one row at once may not hear who was first: then the next serial read tells. */
+async function isKnownToApply(write: Promise<boolean>): Promise<boolean> {
+  try {
+    return await write
+  } catch (error) {
+    if (error instanceof UnknownOutcome) return false
+    throw error
   }
 }
