@@ -6,9 +6,8 @@ import type { Domain, UserId } from '../../../contract/ids.ts'
 import { withTime, type ChangeLog } from '../changes.ts'
 import { isSameSet, isValidAccess, legacyAccessRole } from '../rules/access.ts'
 import { eventBody, leaveData } from '../rules/events.ts'
-import { codeKey } from '../rules/guest-links.ts'
 import { usersOf, type Room } from '../rules/stored-conversation.ts'
-import type { CodeStore } from '../store/codes.ts'
+import { codeRemoval, type CodeStore } from '../store/codes.ts'
 import { requireGroupAction, requireLocal } from './guards.ts'
 import type { BrigClient } from './people.ts'
 
@@ -101,8 +100,7 @@ export function conversationSettingsHandlers(
         ) {
           return { status: 204 }
         }
-        // Before the change: a link that outlives it would lead in.
-        if (!access.includes('code')) await codes.remove(codeKey(id))
+        const removal = access.includes('code') ? [] : await codeRemoval(codes, id)
         const gone = accessRoles.includes('guest') ? [] : await guestsIn(room)
         const event = eventBody(domain, 'conversation.access-update', id, caller.user, {
           access,
@@ -120,6 +118,7 @@ export function conversationSettingsHandlers(
         const isAnyGone = gone.length > 0
         const [timeMs = 0] = await perform(caller, {
           effects: [
+            ...removal,
             { kind: 'change', changes: { access, accessRoles } },
             ...(isAnyGone ? [{ kind: 'leave' as const, users: gone }] : []),
           ],

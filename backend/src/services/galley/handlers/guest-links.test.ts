@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { Unavailable } from '../../../contract/error.ts'
 import type { OwnConversation } from '../../../contract/galley/conversation-fields.ts'
 import type { WideColumnStore } from '../../../ports/wide-column.ts'
 import {
@@ -99,6 +100,28 @@ describe('a guest link', () => {
       expect(told[1]).toEqual(made.body)
       expect((await other.personOf(alice).call('DELETE', codePath())).status).toBe(200)
     }
+  })
+
+  it('outlives a change that would have ended it and did not happen', async () => {
+    const { db, clock, gundeck, brig } = galley
+    const code = await link()
+    const refuse = () => Promise.reject(new Unavailable('the store takes no changes'))
+    const failing: WideColumnStore = { ...db, updateIf: refuse }
+    await using broken = await startTestGalley({
+      clock,
+      gundeck,
+      brig,
+      isAlone: false,
+      db: failing,
+    })
+    const { call } = broken.personOf(alice)
+    const closed = {
+      access: ['invite'],
+      access_role: ['team_member', 'non_team_member', 'service'],
+    }
+    expect((await call('DELETE', codePath())).status).toBe(503)
+    expect((await call('PUT', pathOf(group, '/access'), closed)).status).toBe(503)
+    expect((await guest.call('POST', '/conversations/code-check', code)).status).toBe(200)
   })
 
   it('does not change its password unseen', async () => {

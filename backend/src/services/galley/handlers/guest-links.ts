@@ -10,7 +10,7 @@ import { eventBody, joinData } from '../rules/events.ts'
 import { serverFeatures } from '../rules/features.ts'
 import { admitsOutsiders, codeBytes, codeInfo, codeKey, isSameCode } from '../rules/guest-links.ts'
 import { memberOf, usersOf, type Room } from '../rules/stored-conversation.ts'
-import type { CodeStore, StoredCode } from '../store/codes.ts'
+import { codeRemoval, type CodeStore, type StoredCode } from '../store/codes.ts'
 import type { ConversationStore } from '../store/conversations.ts'
 import { requireGroup, requireMember, type Membership } from './guards.ts'
 import { requireAdmission, type BrigClient } from './people.ts'
@@ -117,7 +117,7 @@ export function guestLinksHandlers(deps: GuestLinksDeps): Handlers<typeof guestL
         const membership = requireMember(found, caller.user)
         requireAdmin(membership)
         requireCodeAccess(membership.room)
-        await codes.remove(codeKey(params.conversation))
+        const removal = await codeRemoval(codes, params.conversation)
         const event = eventBody(
           domain,
           'conversation.code-delete',
@@ -126,7 +126,7 @@ export function guestLinksHandlers(deps: GuestLinksDeps): Handlers<typeof guestL
           null,
         )
         const [timeMs = 0] = await perform(caller, {
-          effects: [],
+          effects: removal,
           events: [{ event, to: usersOf(membership.room) }],
         })
         return { status: 200, body: withTime(event, timeMs) }

@@ -1,5 +1,7 @@
 import type { ConversationId } from '../../../contract/ids.ts'
 import { of, table, type WideColumnStore } from '../../../ports/wide-column.ts'
+import { codeKey } from '../rules/guest-links.ts'
+import type { Effect } from './conversations.ts'
 
 const codes = table({
   name: 'galley_codes',
@@ -27,7 +29,14 @@ export interface CodeStore {
   find(key: string): Promise<StoredCode | undefined>
   /** The code that stands afterwards: of callers at once, one wins and all learn its code. */
   create(code: StoredCode, ttlSeconds: number): Promise<StoredCode>
-  remove(key: string): Promise<void>
+}
+
+/** Not a code that was made since. */
+export async function removeCode(
+  db: WideColumnStore,
+  { key, code }: Pick<StoredCode, 'key' | 'code'>,
+): Promise<void> {
+  await db.removeIf(codes, { key }, { code })
 }
 
 export function codeStore(db: WideColumnStore): CodeStore {
@@ -44,11 +53,14 @@ export function codeStore(db: WideColumnStore): CodeStore {
     return (await find(key)) ?? create(code, ttlSeconds)
   }
 
-  return {
-    find,
-    create,
-    async remove(key) {
-      await db.removeIf(codes, { key }, {})
-    },
-  }
+  return { find, create }
+}
+
+/** As a part of a change, so that a link goes when the change has won, and everybody is told. */
+export async function codeRemoval(
+  codes: CodeStore,
+  conversation: ConversationId,
+): Promise<Effect[]> {
+  const found = await codes.find(codeKey(conversation))
+  return found ? [{ kind: 'code-removed', key: found.key, code: found.code }] : []
 }

@@ -22,6 +22,7 @@ import type {
   StoredMember,
   StoredPreferences,
 } from '../rules/stored-conversation.ts'
+import { removeCode } from './codes.ts'
 
 const conversations = table({
   name: 'galley_conversations',
@@ -93,6 +94,7 @@ export type Effect =
   | { readonly kind: 'join'; readonly members: readonly StoredMember[] }
   | { readonly kind: 'leave'; readonly users: readonly UserId[] }
   | { readonly kind: 'role'; readonly member: StoredMember }
+  | { readonly kind: 'code-removed'; readonly key: string; readonly code: string }
   | {
       readonly kind: 'preferences'
       readonly user: UserId
@@ -166,6 +168,10 @@ export function conversationStore(db: WideColumnStore): ConversationStore {
     async apply(conversation, effects, { atMs, writtenAtMicros }) {
       for (const [index, effect] of effects.entries()) {
         const options = { writtenAtMicros: writtenAtMicros + BigInt(index) }
+        if (effect.kind === 'code-removed') {
+          await removeCode(db, effect)
+          continue
+        }
         for (const batch of operationsOf(conversation, effect, atMs, options)) {
           await db.batch(batch)
         }
@@ -176,7 +182,7 @@ export function conversationStore(db: WideColumnStore): ConversationStore {
 
 function operationsOf(
   conversation: ConversationId,
-  effect: Effect,
+  effect: Exclude<Effect, { kind: 'code-removed' }>,
   atMs: number,
   options: WriteOptions,
 ): Operation[][] {
