@@ -58,7 +58,7 @@ export async function startClusterProcesses(options: ClusterOptions): Promise<Cl
   const folder = await mkdtemp(join(tmpdir(), 'tricord-cluster-'))
   starting.defer(() => rm(folder, { recursive: true, force: true }))
   const { fronts: front, ...ports } = await freeListenerPorts([...processNames, 'fronts'])
-  const objects = balance('objects', front.operator, '/minio/health/live', [
+  const objects = balance('objects', front.operator, '/minio/health/cluster/read', [
     ...engineOf(engines, 'minio').addresses.entries(),
   ])
   starting.use(

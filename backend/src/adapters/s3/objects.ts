@@ -23,6 +23,11 @@ import { abandonUpload, upload } from './upload.ts'
 const stallMs = 10_000
 const removalsAtOnce = 8
 const abandonTries = 3
+/**
+ * A node of MinIO that has just come back says for a second or two, in the tone of certainty, that it
+ * has no such object, though the other nodes have it: absence is believed at the third look.
+ */
+const lookAgainMs = [150, 600] as const
 
 /**
  * Objects in a bucket of any S3. An object appears when its last byte is stored: what fails before
@@ -32,7 +37,7 @@ const abandonTries = 3
 export async function openS3(
   options: S3Connection,
   deps: {
-    readonly clock: Pick<Clock, 'monotonicMs'>
+    readonly clock: Pick<Clock, 'monotonicMs' | 'sleep'>
     readonly dependencies: Dependencies
     readonly log: Logger
     readonly stallMs?: number
@@ -66,8 +71,10 @@ export async function openS3(
 
   async function describe(key: string): Promise<HeadObjectCommandOutput | undefined> {
     const found = target(key)
-    return dependency.attempt({ what: 'look up an object', retries: 1 }, (abortSignal) =>
-      s3.send(new HeadObjectCommand(found), { abortSignal }).catch(absent),
+    return untilFound(clock, () =>
+      dependency.attempt({ what: 'look up an object', retries: 1 }, (abortSignal) =>
+        s3.send(new HeadObjectCommand(found), { abortSignal }).catch(absent),
+      ),
     )
   }
 
@@ -132,9 +139,8 @@ export async function openS3(
     },
     async replaceMetadata(key, metadata) {
       const found = target(key)
-      const result = await dependency.attempt(
-        { what: 'change an object', isWrite: true, retries: 1 },
-        (abortSignal) =>
+      const result = await untilFound(clock, () =>
+        dependency.attempt({ what: 'change an object', isWrite: true, retries: 1 }, (abortSignal) =>
           s3
             .send(
               new CopyObjectCommand({
@@ -146,6 +152,7 @@ export async function openS3(
               { abortSignal },
             )
             .catch(absent),
+        ),
       )
       return result !== undefined
     },
@@ -216,7 +223,7 @@ async function* readObject(
   deps: {
     readonly s3: S3Client
     readonly dependency: Dependency
-    readonly clock: Pick<Clock, 'monotonicMs'>
+    readonly clock: Pick<Clock, 'monotonicMs' | 'sleep'>
     readonly limitMs: number
     readonly closing: AbortSignal
   },
@@ -228,23 +235,24 @@ async function* readObject(
   const until = AbortSignal.any([watch.signal, ended.signal, deps.closing])
   let body: Readable | undefined
   try {
-    const { Body } = await dependency.attempt(
-      { what: 'read an object', retries: 1 },
-      async (signal) => {
+    const found = await untilFound(clock, () =>
+      dependency.attempt({ what: 'read an object', retries: 1 }, async (signal) => {
         // Its time limit is that of the head; the content may take longer.
         const head = new AbortController()
         const abort = (): void => head.abort(signal.reason)
         signal.addEventListener('abort', abort, { once: true })
         try {
           const abortSignal = AbortSignal.any([head.signal, until])
-          return await s3.send(new GetObjectCommand(request), { abortSignal })
+          return await s3.send(new GetObjectCommand(request), { abortSignal }).catch(absent)
         } finally {
           signal.removeEventListener('abort', abort)
         }
-      },
+      }),
     )
+    // It was removed since it was looked up.
+    if (found === undefined) throw new Unavailable('read an object')
     // Under Node the body is a stream of Node.
-    body = Body as Readable
+    body = found.Body as Readable
     until.addEventListener('abort', () => body?.destroy(until.reason), { once: true })
     watch.storeTurn()
     for await (const chunk of body) {
@@ -254,14 +262,25 @@ async function* readObject(
     }
   } catch (error) {
     if (s3Outage(error) !== undefined) throw new Unavailable('read an object', { cause: error })
-    // It was removed or replaced since it was looked up.
-    const status = statusOf(error)
-    if (status === 404 || status === 412) throw new Unavailable('read an object', { cause: error })
+    // It was replaced since it was looked up.
+    if (statusOf(error) === 412) throw new Unavailable('read an object', { cause: error })
     throw error
   } finally {
     ended.abort()
     body?.destroy()
   }
+}
+
+async function untilFound<Found>(
+  clock: Pick<Clock, 'sleep'>,
+  look: () => Promise<Found | undefined>,
+): Promise<Found | undefined> {
+  for (const pauseMs of lookAgainMs) {
+    const found = await look()
+    if (found !== undefined) return found
+    await clock.sleep(pauseMs)
+  }
+  return look()
 }
 
 function absent(error: unknown): undefined {
