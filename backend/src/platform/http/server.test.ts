@@ -1,3 +1,4 @@
+import { Agent, get as httpGet, type IncomingMessage } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { pino } from 'pino'
@@ -190,6 +191,31 @@ describe('the end of the server', () => {
     answer()
     expect(await closing).toBe(true)
     expect(await ended).toMatch(/^HTTP\/1.1 200[^]*connection: close[^]*fine$/i)
+  })
+
+  it('loses nothing of those who have not heard yet', async () => {
+    const running = await start({
+      listener: (_request, response) => void response.end('fine'),
+      noticeMs: 4_000,
+    })
+    const agent = new Agent({ keepAlive: true, maxSockets: 4 })
+    const ask = (): Promise<IncomingMessage> =>
+      new Promise((resolve, reject) => {
+        httpGet({ port: running.port, host: '127.0.0.1', agent }, (reply) => {
+          reply.resume().on('end', () => resolve(reply))
+        }).on('error', reject)
+      })
+    await ask()
+    const closing = running.close(20_000)
+    // The connection that waits, and then new ones.
+    for (let times = 0; times < 5; times += 1) {
+      const { statusCode, headers } = await ask()
+      expect(statusCode).toBe(200)
+      expect(headers.connection).toBe('close')
+    }
+    agent.destroy()
+    await closing
+    await expect(ask()).rejects.toThrow('ECONNREFUSED')
   })
 
   it('waits for an answer whose first part went out before', async () => {

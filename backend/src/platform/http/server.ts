@@ -22,14 +22,17 @@ export interface ServerOptions {
   /** Without it nothing is upgraded. Only upgrades to a WebSocket come here. */
   readonly upgrade?: ServeUpgrade
   readonly timeouts?: Partial<RequestTimeouts>
+  /** How long callers are told that this ends before it does; a second unless given. */
+  readonly noticeMs?: number
 }
 
 export interface RunningServer {
   readonly url: string
   readonly port: number
   /**
-   * Takes no new connections, lets requests in progress finish for `graceMs`, then cuts. Sockets
-   * that were upgraded belong to whoever took them.
+   * Says on every connection that it ends, and for a while goes on answering those who have not heard
+   * yet; then takes no new connections, lets requests in progress finish, and cuts after
+   * `graceMs`. Sockets that were upgraded belong to whoever took them.
    */
   close(graceMs: number): Promise<void>
 }
@@ -38,6 +41,11 @@ export interface RunningServer {
 const mostUnanswered = 100
 /** Times are checked so often. */
 const checkingMs = 5_000
+/**
+ * A request that is sent on a connection while that is being closed is lost, and nobody knows whether
+ * it was done: so callers and balancers have so long to learn that this process stops.
+ */
+const defaultNoticeMs = 1_000
 
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { headersMs = 20_000, requestMs = 60 * 60_000 } = options.timeouts ?? {}
@@ -102,9 +110,13 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       for (const responses of unanswered.values()) {
         for (const response of responses) endAfter(response)
       }
+      const untilMs = performance.now() + graceMs
+      const hasCallers = unanswered.size > 0
+      if (hasCallers) await delay(Math.min(options.noticeMs ?? defaultNoticeMs, graceMs))
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       server.closeIdleConnections()
-      await Promise.race([closed, delay(graceMs, undefined, { ref: false })])
+      const leftMs = Math.max(0, untilMs - performance.now())
+      await Promise.race([closed, delay(leftMs, undefined, { ref: false })])
       server.closeAllConnections()
     },
   }
