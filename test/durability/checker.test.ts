@@ -100,8 +100,13 @@ it('notices a server that forgets, with its clock set back, how far its ids had 
 it('forgives a second id only to a send that was repeated while inboxes moved', () => {
   const twice = (...pause: { ms: number }[]): HistoryEntry[] =>
     historyOf(
-      ...[opened('s'), send('one'), shown('s', 'one', 5), ...pause, answered('one')],
-      ...[shown('s', 'one', 9), quiet],
+      opened('s'),
+      send('one'),
+      shown('s', 'one', 5),
+      ...pause,
+      answered('one'),
+      shown('s', 'one', 9),
+      quiet,
     )
   const kinds = (history: History): string[] =>
     checkHistory(history, { ...options, movesMs: 1500 }).map(({ kind }) => kind)

@@ -114,13 +114,13 @@ describe('a guest link', () => {
       isAlone: false,
       db: failing,
     })
-    const { call } = broken.personOf(alice)
+    const admin = broken.personOf(alice)
     const closed = {
       access: ['invite'],
       access_role: ['team_member', 'non_team_member', 'service'],
     }
-    expect((await call('DELETE', codePath())).status).toBe(503)
-    expect((await call('PUT', pathOf(group, '/access'), closed)).status).toBe(503)
+    expect((await admin.call('DELETE', codePath())).status).toBe(503)
+    expect((await admin.call('PUT', pathOf(group, '/access'), closed)).status).toBe(503)
     expect((await guest.call('POST', '/conversations/code-check', code)).status).toBe(200)
   })
 
