@@ -190,6 +190,26 @@ describe('an owner', () => {
     await cluster.stop()
   })
 
+  it('that stops goes on trying while the store is too busy to say what becomes of it', async () => {
+    for (const fault of ['refused', 'lost', 'landed'] as const) {
+      const cluster = await startCluster(['a', 'b'])
+      const [a, b] = bothOf(cluster)
+      const user = await cluster.userOf(b)
+      await cluster.during(send(b, user, pushTo(user, 'one')))
+      let troubles = 6
+      b.store.fault = (table) => {
+        if (table !== 'gundeck_ring') return undefined
+        troubles -= 1
+        return troubles >= 0 ? fault : undefined
+      }
+      await cluster.during(b.service.drain())
+      expect(countsOf(await cluster.map(b)), fault).toEqual({ a: 64 })
+      await cluster.during(send(b, user, pushTo(user, 'two')))
+      expect(await textsOf(a, user), fault).toEqual(['one', 'two'])
+      await cluster.stop()
+    }
+  })
+
   it('tells its cannon what is lost, and that nobody confirms while it is cut off', async () => {
     const cluster = await startCluster(['a', 'b'])
     const [a, b] = bothOf(cluster)

@@ -39,6 +39,9 @@ const aliveMs = 2000
 /** A line without shards and signs of life is removed after so long. */
 const forgetMs = 60_000
 const clockSamples = 8
+/** Who stops tries so long to hand its shards over, and so often. */
+const longestReleaseMs = 6000
+const releaseAgainMs = 50
 /** Looks at the ring one after another, while others change it too. */
 const rounds = 4
 
@@ -546,14 +549,23 @@ export async function joinRing(deps: RingDeps): Promise<Ring> {
     },
     async release() {
       isStopping = true
-      for (let attempt = 0; attempt < rounds; attempt += 1) {
+      const untilMs = clock.monotonicMs() + longestReleaseMs
+      for (;;) {
         await moving?.catch(() => undefined)
-        await move(async () => {
-          await settleReleases()
-          await leave(livingAt(clock.monotonicMs()))
-        })
-        if (tenures.every((tenure) => tenure === undefined)) break
-        await learn(await store.read())
+        try {
+          await move(async () => {
+            await settleReleases()
+            await leave(livingAt(clock.monotonicMs()))
+          })
+          if (tenures.every((tenure) => tenure === undefined)) return
+          await learn(await store.read())
+        } catch (error) {
+          // A busy store refuses, or does not say: whoever ends now makes others wait for their silence.
+          if (!(error instanceof Unavailable) || clock.monotonicMs() >= untilMs) throw error
+        }
+        if (clock.monotonicMs() >= untilMs)
+          throw new Unavailable('others change the ring all the time')
+        await clock.sleep(releaseAgainMs)
       }
     },
     async run(signal) {
