@@ -138,6 +138,13 @@ async function comeToRest(people: People, { entries, record }: HistoryRecorder):
   }
 }
 
+/** They come and go, so not at the same moment. */
+export async function untilAllWereOnline(devices: readonly Device[]): Promise<void> {
+  await Promise.all(
+    devices.map((each) => within(finishTimeoutMs, `${each.name} was online`, () => each.isOnline)),
+  )
+}
+
 /** Until a send works again, as after every other start. */
 async function untilAcknowledged({ entries }: HistoryRecorder): Promise<void> {
   const start = entries.length

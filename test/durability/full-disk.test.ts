@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { expect, it } from 'vitest'
 
 import { freeListenerPorts, startServerProcess } from '../support/server-process.ts'
-import { gatherCrowd, within } from './crowd.ts'
+import { gatherCrowd, untilAllWereOnline, within } from './crowd.ts'
 import { recordHistory, type HistoryEntry } from './history.ts'
 import { mountSmallDisk, whyNoSmallDisk } from './small-disk.ts'
 import { serverConfig } from './storm.ts'
@@ -50,7 +50,7 @@ it(
     )
     for (const { raw } of devices) await raw.request('GET', '/self', { expect: 200 })
     for (const device of devices) expect(await device.readAll()).toBe(true)
-    await within(20_000, 'everybody is online', () => devices.every(({ isOnline }) => isOnline))
+    await untilAllWereOnline(devices)
 
     const free = entries.length
     await disk.makeRoom()

@@ -7,7 +7,7 @@ import { attachEngines, startEngines, type RunningEngines } from '../../scripts/
 import { ringApi } from '../../backend/src/contract/gundeck/ring.ts'
 import { httpClient } from '../../backend/src/platform/http/http-client.ts'
 import { fixedUpstream } from '../../backend/src/platform/http/upstream.ts'
-import { gatherCrowd, within } from '../durability/crowd.ts'
+import { gatherCrowd, untilAllWereOnline, within } from '../durability/crowd.ts'
 import { recordHistory, type History, type HistoryRecorder } from '../durability/history.ts'
 import { registerPeople } from '../durability/people.ts'
 import { randomNumbers } from '../durability/random.ts'
@@ -152,10 +152,7 @@ async function withstand(
     record({ kind: 'server-started', clockOffsetMs: 0 })
     await using crowd = gatherCrowd(recorder, randomNumbers(fault.seed), { longestPauseMs })
     const { devices } = await crowd.begin(cluster)
-    // They come and go, so not at the same moment.
-    await Promise.all(
-      devices.map((each) => within(20_000, `${each.name} was online`, () => each.isOnline)),
-    )
+    await untilAllWereOnline(devices)
     await sleep(calmMs)
     const [first] = devices
     const pastime = startPastime(fault.meanwhile, first?.raw)

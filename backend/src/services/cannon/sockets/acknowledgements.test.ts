@@ -121,6 +121,10 @@ it('does not wait for ever', async () => {
   for (let turn = 0; turn < 7; turn += 1) await passHalfASecond()
   await flushing
   expect(noted).toEqual([])
+  // Whoever comes later waits for one attempt only.
+  const { attempts } = inbox
+  await acknowledgements.flush()
+  expect(inbox.attempts).toBe(attempts + 1)
 })
 
 it('repeats nothing after the end', async () => {

@@ -14,8 +14,8 @@ export interface Acknowledgements {
   /** Resolves when it is durable. */
   addNow(acknowledgement: Acknowledgement): Promise<void>
   /**
-   * Resolves when everything added before is durable. Where the inboxes note nothing for seconds, it
-   * resolves without that: they are told later.
+   * Resolves when everything added before is durable. Where the inboxes have noted nothing for seconds
+   * it resolves without that, at once while that lasts: they are told later.
    */
   flush(): Promise<void>
 }
@@ -38,6 +38,8 @@ export function createAcknowledgements(deps: {
   let current: Promise<void> | undefined
   let next: Promise<void> | undefined
   let isRepeating = false
+  /** Since when nothing could be noted. */
+  let failingSinceMs: number | undefined
 
   function note(acknowledgement: Acknowledgement): void {
     const key = acknowledgement.user + acknowledgement.client
@@ -64,7 +66,9 @@ export function createAcknowledgements(deps: {
     waiting = new Map()
     try {
       await gundeck.acknowledge({ body: { acknowledgements: sent } })
+      failingSinceMs = undefined
     } catch (error) {
+      failingSinceMs ??= clock.monotonicMs()
       log.warn({ err: error, count: sent.length }, 'acknowledgements not noted, repeating')
       for (const acknowledgement of sent) note(acknowledgement)
       void repeat()
@@ -89,9 +93,10 @@ export function createAcknowledgements(deps: {
       await gundeck.acknowledge({ body: { acknowledgements: [acknowledgement] } })
     },
     async flush() {
-      const untilMs = clock.monotonicMs() + patienceMs
+      const isWorthWaiting = (): boolean =>
+        failingSinceMs !== undefined && clock.monotonicMs() - failingSinceMs < patienceMs
       await (waiting.size > 0 ? send() : current)
-      while (isRepeating && clock.monotonicMs() < untilMs && !signal.aborted) {
+      while (isWorthWaiting() && !signal.aborted) {
         await clock.sleep(repeatMs, signal).catch(() => undefined)
         await send()
       }
