@@ -1,24 +1,16 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { pino } from 'pino'
 import { expect, it } from 'vitest'
 import { systemClock } from '../../platform/clock.ts'
 import { createDependencies } from '../../platform/dependencies.ts'
 import { createMetrics } from '../../platform/metrics.ts'
 import { openS3 } from './objects.ts'
+import { standIn } from './testing/stand-in.ts'
 
 /** A store with one object, of which it knows nothing for the first answers of each method. */
 async function forgetful(denials: number) {
   await using held = new AsyncDisposableStack()
-  const folder = await mkdtemp(join(tmpdir(), 'tricord-s3-'))
-  held.defer(() => rm(folder, { recursive: true }))
-  const keyFile = join(folder, 'key')
-  await writeFile(keyFile, 'a key')
   const asked = new Map<string, number>()
-  const server = createServer((request, response) => {
+  const connection = await standIn(held, (request, response) => {
     const { method = '', url = '' } = request
     if (!url.includes('/here')) {
       response.statusCode = url === '/assets' || url === '/assets/' ? 200 : 404
@@ -30,28 +22,10 @@ async function forgetful(denials: number) {
     if (times <= denials) response.writeHead(404).end()
     else response.setHeader('etag', '"e"').setHeader('content-length', 4).end('text')
   })
-  held.defer(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
   const log = pino({ level: 'silent' })
   const clock = systemClock()
   const dependencies = held.use(createDependencies({ clock, log, metrics: createMetrics('test') }))
-  const store = held.use(
-    await openS3(
-      {
-        endpoint: `http://127.0.0.1:${String(port)}`,
-        region: 'us-east-1',
-        bucket: 'assets',
-        isPathStyle: true,
-        accessKeyFile: keyFile,
-        secretKeyFile: keyFile,
-      },
-      { clock, dependencies, log },
-    ),
-  )
+  const store = held.use(await openS3(connection, { clock, dependencies, log }))
   const opened = held.move()
   return { store, asked, [Symbol.asyncDispose]: () => opened.disposeAsync() }
 }
