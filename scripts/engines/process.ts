@@ -75,10 +75,14 @@ export interface Command {
   program: string
   args: readonly string[]
   env?: Readonly<Record<string, string>>
+  /** How late its threads may wake from a sleep, so that those that sleep for microseconds wake less often. */
+  timerSlackNs?: number
 }
 
 /** The shell writes down who it is and then becomes the program: there is no moment in between. */
 const becomeProgram = `
+echo "$1" > /proc/$$/timerslack_ns
+shift
 read -r boot < /proc/sys/kernel/random/boot_id
 read -r self < /proc/$$/stat
 printf '%s\\n%s\\n' "$boot" "$self" > "$0"
@@ -102,7 +106,15 @@ export async function startDetached(
   try {
     const child = spawn(
       '/bin/sh',
-      ['-c', becomeProgram, files.identity, command.program, ...command.args],
+      [
+        '-c',
+        becomeProgram,
+        files.identity,
+        // 0 is what the kernel does by itself.
+        String(command.timerSlackNs ?? 0),
+        command.program,
+        ...command.args,
+      ],
       {
         cwd: files.cwd,
         detached: true,
