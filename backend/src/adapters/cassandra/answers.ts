@@ -65,6 +65,7 @@ export function watchAnswers(
       write: (statements, options) => watched(session.write(statements, options)),
       writeIf: (statements) => watched(session.writeIf(statements)),
       administer: (query) => session.administer(query),
+      untilOneSchema: () => session.untilOneSchema(),
       [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
     },
     async run(probe, signal) {

@@ -82,4 +82,5 @@ export async function createSchema(
     await session.administer(createKeyspace(name, copies))
   }
   for (const schema of schemas) await session.administer(createTable(keyspace, schema))
+  await session.untilOneSchema()
 }

@@ -1,5 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { auth, Client, metrics, policies, types } from 'cassandra-driver'
-import type { QueryOptions } from 'cassandra-driver'
+import type { Host, QueryOptions } from 'cassandra-driver'
 import { Unavailable, UnknownOutcome } from '../../contract/error.ts'
 import { translate, type Attempt } from './failure.ts'
 import { repeatBudget } from './repeat-budget.ts'
@@ -37,8 +38,14 @@ export interface Session extends AsyncDisposable {
   write(statements: readonly Statement[], options: { isOnePartition: boolean }): Promise<void>
   /** Whether all conditions held. Statements lie in one partition. */
   writeIf(statements: readonly Statement[]): Promise<boolean>
-  /** A statement without values, such as one that changes the schema; slow, and never repeated. */
+  /**
+   * A statement without values, such as one that changes the schema; slow, and never repeated. One
+   * node is asked as long as it is up, since it knows of the changes before; the others hear of
+   * them by and by.
+   */
   administer(query: string): Promise<RawRow[]>
+  /** Resolves when all nodes that are up have the schema as `administer` left it, else `Unavailable`. */
+  untilOneSchema(): Promise<void>
 }
 
 const { localQuorum, localSerial } = types.consistencies
@@ -51,6 +58,9 @@ const secondAttemptShare = 0.1
 const repeatShare = 0.1
 const repeatBurst = 200
 const administrationTimeoutMs = 30_000
+/** Nodes tell one another of a change within a second. */
+const agreementTimeoutMs = 10_000
+const agreementPauseMs = 100
 
 /** Resolves once a node answered. */
 export async function connect(options: SessionOptions): Promise<Session> {
@@ -106,7 +116,8 @@ export async function connect(options: SessionOptions): Promise<Session> {
       // So many unanswered requests of a connection make it a dead one.
       defunctReadTimeoutThreshold: 64,
     },
-    protocolOptions: { maxSchemaAgreementWaitSeconds: 10 },
+    // Whoever changes the schema waits once, behind all changes.
+    protocolOptions: { maxSchemaAgreementWaitSeconds: 0 },
     queryOptions: { consistency: localQuorum, serialConsistency: localSerial, prepare: true },
   })
   client.on('log', (level: string, className: string, message: string) => {
@@ -163,6 +174,36 @@ export async function connect(options: SessionOptions): Promise<Session> {
     return promise
   }
 
+  /** The node that changes the schema. */
+  let administrator: Host | undefined
+
+  async function untilOneSchema(): Promise<void> {
+    if (administrator === undefined) return
+    const options: QueryOptions = { ...plainRead, prepare: false, host: administrator }
+    const lateMs = performance.now() + agreementTimeoutMs
+    while (performance.now() < lateMs) {
+      const [local, peers] = await Promise.all(
+        [
+          'SELECT schema_version FROM system.local',
+          'SELECT rpc_address, schema_version FROM system.peers',
+        ].map((query) => client.execute(query, [], options)),
+      )
+      const down = new Set(
+        client.hosts
+          .values()
+          .filter((host) => !host.isUp())
+          .map(ipOf),
+      )
+      const rows = [
+        ...(local?.rows ?? []),
+        ...(peers?.rows ?? []).filter((row) => !down.has(String(row['rpc_address']))),
+      ]
+      if (new Set(rows.map((row) => String(row['schema_version']))).size === 1) return
+      await sleep(agreementPauseMs)
+    }
+    throw new Unavailable('the nodes do not agree on the schema yet')
+  }
+
   return {
     read: ({ query, params }, { isSerial } = {}) =>
       bounded(isSerial === true ? 'serial-read' : 'read', sizeOf(params), async () => {
@@ -200,7 +241,13 @@ export async function connect(options: SessionOptions): Promise<Session> {
 
     async administer(query) {
       try {
+        if (administrator?.isUp() !== true) {
+          administrator = client.hosts.values().find((host) => host.isUp())
+          // This one may not have heard of what was changed before, here or elsewhere.
+          await untilOneSchema()
+        }
         const result = await client.execute(query, [], {
+          ...(administrator && { host: administrator }),
           prepare: false,
           isIdempotent: false,
           readTimeout: administrationTimeoutMs,
@@ -211,12 +258,17 @@ export async function connect(options: SessionOptions): Promise<Session> {
       }
     },
 
+    untilOneSchema,
+
     [Symbol.asyncDispose]: () => client.shutdown(),
   }
 }
 
 /** The driver's type does not know that it takes null for "none". */
 const noTimestamps = null as unknown as policies.timestampGeneration.TimestampGenerator
+
+/** The driver names a node by address and port. */
+const ipOf = ({ address }: Host): string => address.slice(0, address.lastIndexOf(':'))
 
 const sizeOf = (params: Statement['params']): number => {
   let sizeBytes = 100

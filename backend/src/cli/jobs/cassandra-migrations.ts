@@ -43,7 +43,6 @@ export const cassandraMigrations: JobCommand = {
         session,
         keyspace: cassandra.keyspace,
         replication: cassandra.replication ?? (await defaultReplication(session)),
-        clock: platform.clock,
         users: () => schemaUsers(db),
         isContracting: flags.has('contract'),
       }),

@@ -173,7 +173,6 @@ describe.skipIf(nodes === undefined)('cassandra-migrations', { timeout: 120_000 
       session: options.session ?? session,
       keyspace,
       replication: { dc1: 1 },
-      clock,
       users: () => schemaUsers(db),
       isContracting: options.isContracting ?? false,
     })

@@ -1,6 +1,4 @@
-import type { Clock } from '../../../platform/clock.ts'
 import type { Step, StepContext } from '../../../platform/jobs/job.ts'
-import { Unavailable } from '../../../contract/error.ts'
 import { alterKeyspace, createKeyspace, readOptions, readReplication } from '../create-schema.ts'
 import type { Replication } from '../create-schema.ts'
 import {
@@ -24,7 +22,6 @@ export interface MigrationDeps {
   /** Beginning of the names of all keyspaces. */
   readonly keyspace: string
   readonly replication: Replication
-  readonly clock: Pick<Clock, 'sleep'>
   /** Processes that use the schema now. */
   readonly users: () => Promise<readonly SchemaUser[]>
   /** Whether steps that take something away may run. */
@@ -62,7 +59,8 @@ function stepOf(migration: Migration, deps: MigrationDeps): Step {
         if (change !== undefined) await context.patiently(() => apply(change, deps))
         await context.save(`${index + 1}`, { done: index + 1, total: changes.length })
       }
-      await agree(deps, context)
+      // Services must not meet nodes without it.
+      await context.patiently(() => deps.session.untilOneSchema())
     },
   }
 }
@@ -103,21 +101,6 @@ async function apply(change: SchemaChange, deps: MigrationDeps): Promise<void> {
   }
 }
 
-/** Waits until all nodes have one schema, or services would meet nodes without it. */
-async function agree({ session, clock }: MigrationDeps, context: StepContext): Promise<void> {
-  await context.patiently(async () => {
-    const found = await Promise.all(
-      ['system.local', 'system.peers'].map((table) =>
-        session.read({ query: `SELECT schema_version FROM ${table}`, params: [] }),
-      ),
-    )
-    const versions = new Set(found.flat().map((row) => String(row['schema_version'])))
-    if (versions.size > 1) throw new Unavailable('the nodes do not agree on the schema yet')
-  })
-  // A node tells its peers within a second; one that was asked just before may not have heard.
-  await clock.sleep(200, context.signal)
-}
-
 /** Keyspaces have the copies, and tables the options, that this release and its configuration want. */
 async function upkeep(
   migrations: readonly Migration[],
@@ -142,7 +125,7 @@ async function upkeep(
       context.report(`${table.name}: options are changed`)
     }
   }
-  await agree(deps, context)
+  await context.patiently(() => session.untilOneSchema())
 }
 
 /** The store adds options of its own, which do not count. */
