@@ -3,6 +3,7 @@ import { encodeOtrMessage, sameForAll } from '../support/wire/otr-message.ts'
 import { rawClient, type RawClient } from '../support/wire/raw.ts'
 import type { QualifiedId } from '../support/wire/wire-types.ts'
 import { preparedRequest } from './http-line.ts'
+import type { OperatorListener } from './requests.ts'
 
 /** The size of a short text after Proteus encryption. */
 const cipherBytes = 250
@@ -15,7 +16,7 @@ export interface BenchServer {
   /** The server's processes, for their CPU time. */
   readonly pids: readonly number[]
   /** Their operator's listeners, for what they count. */
-  readonly operatorUrls?: readonly string[]
+  readonly operators?: readonly OperatorListener[]
 }
 
 /** A registered user; the client holds the last of the devices. */

@@ -76,8 +76,11 @@ async function onCluster(
   const processes = Object.values(cluster.processes)
   const pids = processes.map(({ pid }) => pid)
   // Of a process that is no mailbox and no noticeboard, this is the operator's listener.
-  const operatorUrls = processes.map(({ mailboxUrl }) => mailboxUrl)
-  await measure(cluster, { ...cluster, pids, operatorUrls })
+  const operators = Object.entries(cluster.processes).map(([name, { mailboxUrl }]) => ({
+    service: name.slice(0, name.lastIndexOf('-')),
+    url: mailboxUrl,
+  }))
+  await measure(cluster, { ...cluster, pids, operators })
 }
 
 async function onEachShape(
@@ -116,7 +119,7 @@ switch (name) {
     break
   case 'takeover':
     await onCluster((cluster, server) =>
-      benchTakeover(cluster, server, { pairs: 16, kills: values.quick ? 2 : 10 }),
+      benchTakeover(cluster, server, { pairs: 8, kills: values.quick ? 2 : 10 }),
     )
     break
   case 'queue-churn': {

@@ -4,16 +4,24 @@ export type RequestCounts = ReadonlyMap<string, number>
 
 const line = /^tricord_dependency_requests_total\{(.*)\} (\d+)$/
 
+/** Where a process of a service tells the operator what it counts. */
+export interface OperatorListener {
+  readonly service: string
+  readonly url: string
+}
+
 /** How many requests each service has made of Cassandra, by `SERVICE KIND`, since it started. */
-export async function countRequests(operatorUrls: readonly string[]): Promise<RequestCounts> {
+export async function countRequests(
+  listeners: readonly OperatorListener[],
+): Promise<RequestCounts> {
   const counts = new Map<string, number>()
-  for (const url of operatorUrls) {
+  for (const { service, url } of listeners) {
     const text = await (await fetch(new URL('/i/metrics', url))).text()
     for (const [, labels = '', count] of text.split('\n').map((each) => line.exec(each) ?? [])) {
-      const { service, kind } = Object.fromEntries(
+      const { kind } = Object.fromEntries(
         [...labels.matchAll(/(\w+)="([^"]*)"/g)].map(([, name, value]) => [name, value]),
-      ) as { service?: string; kind?: string }
-      if (service === undefined || kind === undefined) continue
+      ) as { kind?: string }
+      if (kind === undefined) continue
       const name = `${service} ${kind}`
       counts.set(name, (counts.get(name) ?? 0) + Number(count))
     }

@@ -30,14 +30,15 @@ export async function benchSend(server: BenchServer, shape: string, load: Load):
   talk('send: warming up')
   await saturate(lines, requestOf, 3)
   talk('send: saturating')
-  const requestsBefore = await countRequests(server.operatorUrls ?? [])
   const cpuBefore = await cpuSeconds(server.pids)
   const full = await saturate(lines, requestOf, load.seconds)
   const cpu = (await cpuSeconds(server.pids)) - cpuBefore
-  const requestsAfter = await countRequests(server.operatorUrls ?? [])
   const ratePerSecond = full.count / full.seconds
   talk(`send: ${String(round(ratePerSecond))}/s; now at half that rate`)
+  // Where nothing has to be repeated because it took too long.
+  const requestsBefore = await countRequests(server.operators ?? [])
   const half = await pace(lines, requestOf, ratePerSecond / 2, load.seconds)
+  const requestsAfter = await countRequests(server.operators ?? [])
   for (const line of lines) line.close()
 
   printFigure('send', {
@@ -49,8 +50,8 @@ export async function benchSend(server: BenchServer, shape: string, load: Load):
     failed: full.failed + half.failed,
     diskSyncMs: diskSyncMs(),
     serverCpuMicrosecondsPerSend: round((cpu * 1e6) / full.count),
-    ...(server.operatorUrls && {
-      requestsPerSend: requestsPer(full.count, requestsBefore, requestsAfter),
+    ...(server.operators && {
+      requestsPerSend: requestsPer(half.count, requestsBefore, requestsAfter),
     }),
     atFullRate: latencies(full.samplesMs),
     atHalfRate: latencies(half.samplesMs),
@@ -101,7 +102,8 @@ async function pace(
   const next = (): void => {
     while (due.length > 0 && free.length > 0) {
       const dueMs = due.shift() ?? 0
-      const taken = free.pop()
+      // In turns, or a connection that nobody needs is closed by a balancer.
+      const taken = free.shift()
       if (taken === undefined) return
       running += 1
       void timed(taken.line, requestOf(taken.index), outcome, dueMs).then(() => {

@@ -5,7 +5,7 @@ import { preparedSend, type BenchServer } from './fleet.ts'
 import { openHttpLine } from './http-line.ts'
 
 /** Between two sends of one pair. */
-const pauseMs = 50
+const pauseMs = 200
 /** How long sends go on after the new owner's first acknowledgement, and after the old one's start. */
 const calmMs = 3_000
 

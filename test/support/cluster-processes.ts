@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { serviceNames, type ServiceName } from '../../backend/src/compose/config.ts'
 import { engineOf, type RunningEngines } from '../../scripts/engines/start.ts'
 import { runJobs, settingsFor } from '../engines/settings.ts'
@@ -105,10 +106,13 @@ export async function startClusterProcesses(options: ClusterOptions): Promise<Cl
     return starting.use(await mergePages(urls)).url
   }
   const [mailboxUrl, noticeboardUrl] = [await pagesOf('brig'), await pagesOf('gundeck')]
+  const url = `http://127.0.0.1:${String(front.listen)}`
+  const ws = `http://127.0.0.1:${String(front.internal)}`
+  await Promise.all([url, ws].map(untilServed))
   const running = starting.move()
   return {
-    url: `http://127.0.0.1:${String(front.listen)}`,
-    ws: `http://127.0.0.1:${String(front.internal)}`,
+    url,
+    ws,
     mailboxUrl,
     noticeboardUrl,
     processes,
@@ -149,5 +153,14 @@ const balance = (
   checkPath,
   servers: addresses.map(([index, address]) => ({ name: `${name}-${String(index)}`, address })),
 })
+
+/** HAProxy has heard of a server that is ready at its next check only. */
+async function untilServed(url: string): Promise<void> {
+  const lateMs = performance.now() + 10_000
+  while ((await fetch(url)).status === 503) {
+    if (performance.now() > lateMs) throw new Error(`nobody answers behind ${url}`)
+    await sleep(50)
+  }
+}
 
 const urlOf = ({ port }: Front): string => `http://127.0.0.1:${String(port)}`

@@ -22,6 +22,15 @@ export const keysOf = (layout: TableLayout): ColumnLayout[] => [
 ]
 export const allOf = (layout: TableLayout): ColumnLayout[] => [...keysOf(layout), ...layout.columns]
 
+/** The partition key of a table that has one column of it. */
+export function onlyPartitionKey({ name, partition }: TableLayout): ColumnLayout {
+  const [key, ...others] = partition
+  if (key === undefined || others.length > 0) {
+    throw new TypeError(`${name}: its partition key is not one column`)
+  }
+  return key
+}
+
 export const quote = (name: string): string => `"${name}"`
 
 const namePattern = /^[A-Za-z][A-Za-z0-9_]*$/

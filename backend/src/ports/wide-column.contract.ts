@@ -430,6 +430,49 @@ export function wideColumnContract(
     })
   })
 
+  describe('listEach', () => {
+    it('gives the rows of each partition, in the order in which they were named', async () => {
+      await using store = await open()
+      const users = await Promise.all(
+        Array.from({ length: 70 }, async (_, index) => {
+          const user = randomUUID()
+          const operations = ['03', '01', '02']
+            .slice(0, index % 4)
+            .map((device) => put(devices, { user, device, label: `${index}` }))
+          await store.batch(operations)
+          return user
+        }),
+      )
+      const [second = ''] = users.slice(2)
+      const asked = [...users.toReversed(), second.toUpperCase(), randomUUID()]
+      const lists = await store.listEach(
+        devices,
+        asked.map((user) => ({ user })),
+      )
+      const given = lists.map((rows) => rows.map(({ label, device }) => [label, device]))
+      const of = (index: number) =>
+        ['03', '01', '02']
+          .slice(0, index % 4)
+          .toSorted()
+          .map((device) => [`${index}`, device])
+      expect(given).toEqual([...users.map((_, index) => of(index)).toReversed(), of(2), []])
+      expect(await store.listEach(devices, [])).toEqual([])
+    })
+
+    it('passes over what is no row, and refuses what is not small or has a longer key', async () => {
+      await using store = await open()
+      const [user, large] = [randomUUID(), randomUUID()]
+      await store.update(devices, { user, device: '01' }, { model: 'x' })
+      expect(await store.listEach(devices, [{ user }])).toEqual([[]])
+      for (let at = 0; at <= 1000; at += 91) {
+        const some = Array.from({ length: 91 }, (_, index) => `${at + index}`)
+        await store.batch(some.map((device) => put(devices, { user: large, device, label: '' })))
+      }
+      await expect(store.listEach(devices, [{ user }, { user: large }])).rejects.toThrow(RangeError)
+      await expect(store.listEach(messages, [{ user, bucket: 0n }])).rejects.toThrow(TypeError)
+    })
+  })
+
   describe('scan', () => {
     it('meets every row of the table once, page by page', async () => {
       await using store = await open()

@@ -249,6 +249,12 @@ export interface ReadOptions {
   isSerial?: boolean
 }
 
+/** Rows of a partition that `listEach` reads whole. */
+export const largestSmallPartition = 1000
+
+export const noSmallPartition = (table: AnyTable): RangeError =>
+  new RangeError(`${table.name}: a partition has more than ${largestSmallPartition} rows`)
+
 export interface WideColumnStore extends AsyncDisposable {
   /**
    * Makes sure the tables exist, or waits until they do where that is the work of a job; called once
@@ -262,6 +268,15 @@ export interface WideColumnStore extends AsyncDisposable {
     partition: Partition<T>,
     options?: ListOptions<T>,
   ): Promise<Page<Row<T>>>
+  /**
+   * All rows of several partitions that are known to be small, as one request of a caller: for each
+   * partition its rows, in the order in which they were named. The partition key is one column. More
+   * than `largestSmallPartition` rows in one are a `RangeError`.
+   */
+  listEach<T extends AnyTable>(
+    table: T,
+    partitions: readonly Partition<T>[],
+  ): Promise<readonly (readonly Row<T>[])[]>
   /** Every row of the table, partition by partition in no order: for jobs, never for requests. */
   scan<T extends AnyTable>(
     table: T,

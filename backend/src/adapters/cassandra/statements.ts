@@ -7,11 +7,11 @@ import type {
   Range,
 } from '../../ports/wide-column.ts'
 import { decodePosition, encodePosition } from '../../ports/position-token.ts'
-import { allOf, keysOf, layoutOf, quote } from '../../ports/table-layout.ts'
+import { allOf, keysOf, layoutOf, onlyPartitionKey, quote } from '../../ports/table-layout.ts'
 import type { ColumnLayout } from '../../ports/table-layout.ts'
 import { existsColumn, qualifiedName, touchedColumn } from './schema.ts'
 import type { TableSchema } from './schema.ts'
-import { decodeValue, encodeValue, int, long } from './values.ts'
+import { decodeValue, encodeValue, int, list, long } from './values.ts'
 import type { CqlValue } from './values.ts'
 
 export interface Statement {
@@ -39,6 +39,8 @@ export interface TableStatements {
   writeIf(operation: ConditionalOperation): Statement
   get(key: object): Statement
   list(partition: object, options: ListOptions<AnyTable>): PageQuery
+  /** Of each at most so many rows. */
+  listEach(partitions: readonly object[], limit: number): Statement
   scan(options: { limit?: number; page?: string | undefined }): PageQuery
   /** Undefined for what is no row to readers. */
   decode(row: RawRow): object | undefined
@@ -357,6 +359,15 @@ export function tableStatements(keyspace: string, table: AnyTable): TableStateme
           ]
         },
         tokenAfter: (row) => encodePosition(query, decoded(range.open, row)),
+      }
+    },
+
+    listEach(partitions, limit) {
+      const key = onlyPartitionKey(schema)
+      const values = partitions.flatMap((each) => encodeAll([key], each))
+      return {
+        query: `${select} WHERE ${quote(key.name)} IN ? PER PARTITION LIMIT ?`,
+        params: [list(values), int(limit)],
       }
     },
 

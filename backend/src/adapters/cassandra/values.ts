@@ -83,4 +83,12 @@ export function long(value: bigint): Buffer {
   return bytes
 }
 
+/** Values of one type (native protocol, §6.12). */
+export function list(values: readonly CqlValue[]): Buffer {
+  return Buffer.concat([
+    int(values.length),
+    ...values.flatMap((value) => (value === null ? [int(-1)] : [int(value.length), value])),
+  ])
+}
+
 const uuidBytes = (text: string): Buffer => Buffer.from(text.replaceAll('-', ''), 'hex')

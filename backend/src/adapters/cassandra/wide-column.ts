@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Unavailable } from '../../contract/error.ts'
+import { largestSmallPartition, noSmallPartition } from '../../ports/wide-column.ts'
 import type {
   AnyTable,
   ConditionalOperation,
@@ -24,6 +25,9 @@ export interface CassandraOptions extends SessionOptions {
   readonly waiting?: (reason: string | undefined) => void
   readonly signal?: AbortSignal
 }
+
+/** So many partitions a coordinator reads for one request of ours, beside one another. */
+const partitionsAtOnce = 32
 
 /** Between two looks at what is waited for. */
 const lookEveryMs = 1000
@@ -205,6 +209,26 @@ export function cassandraStore(
     async list(table, partition, listOptions = {}) {
       const statements = of(table)
       return page(statements, statements.list(partition, listOptions), listOptions.isSerial)
+    },
+    async listEach(table, partitions) {
+      const statements = of(table)
+      const found = new Map<string, Row<typeof table>[]>()
+      for (let at = 0; at < partitions.length; at += partitionsAtOnce) {
+        const some = partitions.slice(at, at + partitionsAtOnce)
+        for (const raw of await session.read(
+          statements.listEach(some, largestSmallPartition + 1),
+        )) {
+          const row = statements.decode(raw)
+          if (row === undefined) continue
+          const partition = statements.partitionText(row)
+          const rows = found.get(partition) ?? []
+          found.set(partition, rows)
+          if (rows.push(row as Row<typeof table>) > largestSmallPartition) {
+            throw noSmallPartition(table)
+          }
+        }
+      }
+      return partitions.map((partition) => found.get(statements.partitionText(partition)) ?? [])
     },
     async scan(table, scanOptions = {}) {
       const statements = of(table)

@@ -8,6 +8,8 @@ import type {
   Row,
   WideColumnStore,
 } from '../../ports/wide-column.ts'
+import { onlyPartitionKey } from '../../ports/table-layout.ts'
+import { largestSmallPartition, noSmallPartition } from '../../ports/wide-column.ts'
 import { isDamage } from './failure.ts'
 import { readError } from './failure-error.ts'
 import type { CommitHooks } from './group-commit.ts'
@@ -139,6 +141,18 @@ export async function openSqlite(options: SqliteOptions): Promise<WideColumnStor
     async list(table, partition, listOptions = {}) {
       const statements = of(table)
       return page(statements, statements.list(partition, listOptions, nowMs()))
+    },
+    async listEach(table, partitions) {
+      const statements = of(table)
+      onlyPartitionKey(statements.layout)
+      return partitions.map((partition) => {
+        const { rows, next } = page<typeof table>(
+          statements,
+          statements.list(partition, { limit: largestSmallPartition }, nowMs()),
+        )
+        if (next !== undefined) throw noSmallPartition(table)
+        return rows
+      })
     },
     async scan(table, scanOptions = {}) {
       const statements = of(table)

@@ -134,6 +134,7 @@ export function lossyNetwork(random: () => number) {
         read(fate, options?.isSerial, () => db.get(table, key, options)),
       list: (table, partition, options) =>
         read(fate, options?.isSerial, () => db.list(table, partition, options)),
+      listEach: (...given) => read(fate, false, () => db.listEach(...given)),
       scan: (...given) => read(fate, false, () => db.scan(...given)),
       put: (...given) => write(fate, late, () => db.put(...given)),
       update: (...given) => write(fate, late, () => db.update(...given)),

@@ -5,8 +5,8 @@ import type { Domain, UserId } from '../../../contract/ids.ts'
 import { canDo } from '../rules/roles.ts'
 import { memberOf, type Room, type StoredMember } from '../rules/stored-conversation.ts'
 
-export interface Membership {
-  readonly room: Room
+export interface Membership<Known = Room> {
+  readonly room: Known
   readonly member: StoredMember
 }
 
@@ -16,7 +16,10 @@ export function requireLocal(domain: Domain, given: Domain): void {
 }
 
 /** For changes and sends: whoever is not in learns nothing. */
-export function requireMember(room: Room | undefined, user: UserId): Membership {
+export function requireMember<Known extends Pick<Room, 'members'>>(
+  room: Known | undefined,
+  user: UserId,
+): Membership<Known> {
   const member = room && memberOf(room, user)
   if (!room || !member) throw new ApiError(conversationErrors.noConversation)
   return { room, member }

@@ -58,7 +58,8 @@ export function messagesHandlers(deps: MessagesDeps): Handlers<typeof messagesAp
     conversation: ConversationId,
     message: OtrMessage,
   ): Promise<Outcome> {
-    const { room } = requireMember(await conversations.find(conversation), caller.user)
+    const members = await conversations.membersOf(conversation)
+    const { room } = requireMember({ members }, caller.user)
     const devices = await clients.devicesOf(usersOf(room))
     return sendTo(caller, devices, message, () => conversation)
   }

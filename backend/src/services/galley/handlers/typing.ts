@@ -22,7 +22,8 @@ export function typingHandlers(deps: TypingDeps): Handlers<typeof typingApi> {
     async setTyping({ caller, params, body }) {
       requireLocal(domain, params.domain)
       const { conversation, domain: _ } = params
-      const { room } = requireMember(await conversations.find(conversation), caller.user)
+      const members = await conversations.membersOf(conversation)
+      const { room } = requireMember({ members }, caller.user)
       const others = usersOf(room).filter((user) => user !== caller.user)
       if (others.length > 0) {
         await push({

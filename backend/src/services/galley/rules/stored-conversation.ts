@@ -41,7 +41,8 @@ export interface Room {
   readonly members: readonly StoredMember[]
 }
 
-export const memberOf = (room: Room, user: UserId): StoredMember | undefined =>
+export const memberOf = (room: Pick<Room, 'members'>, user: UserId): StoredMember | undefined =>
   room.members.find((member) => member.user === user)
 
-export const usersOf = (room: Room): UserId[] => room.members.map(({ user }) => user)
+export const usersOf = (room: Pick<Room, 'members'>): UserId[] =>
+  room.members.map(({ user }) => user)

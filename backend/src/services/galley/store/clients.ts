@@ -1,6 +1,5 @@
 import type { ClientId, UserId } from '../../../contract/ids.ts'
 import { of, removeRange, table, type WideColumnStore } from '../../../ports/wide-column.ts'
-import { mapBounded } from '../bounded.ts'
 import type { Devices } from '../rules/mismatch.ts'
 
 /**
@@ -27,12 +26,13 @@ export interface ClientStore {
 export function clientStore(db: WideColumnStore): ClientStore {
   return {
     async devicesOf(users) {
-      const found = await mapBounded(users, async (user) => {
-        // A user has a handful of devices, far fewer than a page has rows.
-        const { rows } = await db.list(clients, { user })
-        return [user, new Set(rows.map(({ client }) => client))] as const
-      })
-      return new Map(found)
+      const lists = await db.listEach(
+        clients,
+        users.map((user) => ({ user })),
+      )
+      return new Map(
+        users.map((user, index) => [user, new Set(lists[index]?.map(({ client }) => client))]),
+      )
     },
     add: (user, client, atMs) => db.put(clients, { user, client, added: atMs }),
     remove: (user, client) => db.remove(clients, { user, client }),

@@ -113,6 +113,8 @@ export interface EffectTime {
 
 export interface ConversationStore {
   find(conversation: ConversationId): Promise<Room | undefined>
+  /** All that a send needs. None where there is no conversation. */
+  membersOf(conversation: ConversationId): Promise<readonly StoredMember[]>
   listOf(
     user: UserId,
     after: ConversationId | undefined,
@@ -146,6 +148,8 @@ export function conversationStore(db: WideColumnStore): ConversationStore {
       ])
       return row && { conversation: fromRow(row), members: found }
     },
+
+    membersOf,
 
     async listOf(user, after, limit) {
       const bound = after === undefined ? {} : { after }

@@ -20,9 +20,12 @@ export function rememberConversations(
     maxWeight: maxMembers,
     weightOf: ({ members }) => 1 + members.length,
   })
+  const find = (conversation: ConversationId): Promise<Room | undefined> =>
+    rooms.get(conversation, () => store.find(conversation))
   return {
     ...store,
-    find: (conversation) => rooms.get(conversation, () => store.find(conversation)),
+    find,
+    membersOf: async (conversation) => (await find(conversation))?.members ?? [],
     async apply(conversation, effects, time) {
       try {
         await store.apply(conversation, effects, time)

@@ -51,6 +51,7 @@ export function faultyStore(store: WideColumnStore): FaultyStore {
     counts,
     open: (tables) => store.open(tables),
     get: (table, key, options) => read(table, () => store.get(table, key, options)),
+    listEach: (table, partitions) => read(table, () => store.listEach(table, partitions)),
     list: (table, partition, options) => read(table, () => store.list(table, partition, options)),
     scan: (table, options) => read(table, () => store.scan(table, options)),
     put: (table, row, options) => write(table, () => store.put(table, row, options)),
