@@ -12,7 +12,8 @@ export default defineConfig({
     pool: 'forks',
     // They wait more than they work: for engines that are frozen, and for what expires.
     maxWorkers: 4,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // Three nodes of everything on two cores: a limit is for what hangs, not for what is slow.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
   },
 })

@@ -444,7 +444,7 @@ export function wideColumnContract(
         }),
       )
       const [second = ''] = users.slice(2)
-      const asked = [...users.toReversed(), second.toUpperCase(), randomUUID()]
+      const asked = [...users.toReversed(), users[66] ?? '', second.toUpperCase(), randomUUID()]
       const lists = await store.listEach(
         devices,
         asked.map((user) => ({ user })),
@@ -455,7 +455,8 @@ export function wideColumnContract(
           .slice(0, index % 4)
           .toSorted()
           .map((device) => [`${index}`, device])
-      expect(given).toEqual([...users.map((_, index) => of(index)).toReversed(), of(2), []])
+      const all = users.map((_, index) => of(index)).toReversed()
+      expect(given).toEqual([...all, of(66), of(2), []])
       expect(await store.listEach(devices, [])).toEqual([])
     })
 

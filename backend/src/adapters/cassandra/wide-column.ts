@@ -213,22 +213,27 @@ export function cassandraStore(
     async listEach(table, partitions) {
       const statements = of(table)
       const found = new Map<string, Row<typeof table>[]>()
-      for (let at = 0; at < partitions.length; at += partitionsAtOnce) {
-        const some = partitions.slice(at, at + partitionsAtOnce)
-        for (const raw of await session.read(
-          statements.listEach(some, largestSmallPartition + 1),
-        )) {
-          const row = statements.decode(raw)
-          if (row === undefined) continue
-          const partition = statements.partitionText(row)
-          const rows = found.get(partition) ?? []
-          found.set(partition, rows)
-          if (rows.push(row as Row<typeof table>) > largestSmallPartition) {
-            throw noSmallPartition(table)
-          }
+      const named = partitions.map((partition) => statements.partitionText(partition))
+      // A partition that is named twice is read once.
+      const wanted = [
+        ...new Map(named.map((text, index) => [text, partitions[index] ?? {}])).values(),
+      ]
+      const reads: Promise<RawRow[]>[] = []
+      for (let at = 0; at < wanted.length; at += partitionsAtOnce) {
+        const some = wanted.slice(at, at + partitionsAtOnce)
+        reads.push(session.read(statements.listEach(some, largestSmallPartition + 1)))
+      }
+      for (const raw of (await Promise.all(reads)).flat()) {
+        const row = statements.decode(raw)
+        if (row === undefined) continue
+        const partition = statements.partitionText(row)
+        const rows = found.get(partition) ?? []
+        found.set(partition, rows)
+        if (rows.push(row as Row<typeof table>) > largestSmallPartition) {
+          throw noSmallPartition(table)
         }
       }
-      return partitions.map((partition) => found.get(statements.partitionText(partition)) ?? [])
+      return named.map((text) => found.get(text) ?? [])
     },
     async scan(table, scanOptions = {}) {
       const statements = of(table)

@@ -99,7 +99,7 @@ describe.skipIf(hosts.length === 0)('etcd, named by TEST_ETCD', () => {
     proxy.mend()
     await vi.waitUntil(() => other.instances(one.service).length === 1, patience)
     await vi.waitUntil(() => late.dependencies.missing().length === 0, patience)
-  }, 40_000)
+  }, 120_000)
 
   it('leaves a successor of the same name in its place', async () => {
     await using before = await open()
@@ -130,7 +130,7 @@ describe.skipIf(hosts.length === 0)('etcd, named by TEST_ETCD', () => {
     await vi.waitUntil(() => lock.signal.aborted, patience)
     await vi.waitUntil(async () => ![undefined, lease].includes(await leaseNow()), patience)
     await vi.waitUntil(() => other.instances(one.service).length === 1, patience)
-  }, 30_000)
+  }, 120_000)
 
   it('gives a lock to one process at a time, with tokens that rise', async () => {
     await using one = await open()
@@ -168,7 +168,7 @@ describe.skipIf(hosts.length === 0)('etcd, named by TEST_ETCD', () => {
     expect(taken.signal.aborted).toBe(false)
     await taken[Symbol.asyncDispose]()
     await using _last = await lonely.lock(name, never)
-  }, 40_000)
+  }, 120_000)
 
   it('frees a lock that was let go while etcd was away', async () => {
     await using proxy = await startLossyProxy(hosts[0] ?? '')
@@ -182,7 +182,7 @@ describe.skipIf(hosts.length === 0)('etcd, named by TEST_ETCD', () => {
     proxy.mend()
     await released
     await using _next = await other.lock(name, never)
-  }, 40_000)
+  }, 120_000)
 
   it('has tokens that rise even when etcd has lost them', async () => {
     await using registry = await open()
@@ -214,7 +214,7 @@ describe.skipIf(hosts.length === 0)('etcd, named by TEST_ETCD', () => {
     const third = newInstance()
     await other.register(third)
     await vi.waitUntil(() => registry.instances(third.service).length === 1, patience)
-  }, 40_000)
+  }, 120_000)
 })
 
 function disposable(client: Etcd3): Etcd3 & AsyncDisposable {

@@ -106,7 +106,7 @@ describe.skipIf(nodes.length === 0)('OpenSearch, named by TEST_OPENSEARCH', () =
     await switchAlias(admin, alias, `${alias}-1`, undefined)
     await vi.waitUntil(() => degraded() === '', { timeout: 10_000 })
     expect(await search.isEmpty()).toBe(true)
-  }, 30_000)
+  }, 120_000)
 
   it.each(['cut', 'freeze'] as const)(
     'fails in time while OpenSearch is away (%s), and serves again by itself',
@@ -140,7 +140,7 @@ describe.skipIf(nodes.length === 0)('OpenSearch, named by TEST_OPENSEARCH', () =
     for (let call = 0; call < 6; call += 1) {
       expect((await search.find(query('nora'))).found).toBe(1)
     }
-  }, 30_000)
+  }, 120_000)
 
   it('moves to an index of a new shape while users change', async () => {
     await using search = await openFresh()

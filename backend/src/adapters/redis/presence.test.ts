@@ -116,7 +116,7 @@ describe.skipIf(server === undefined)('Redis, named by TEST_REDIS', () => {
     proxy.mend()
     await vi.waitUntil(() => store.dependencies.degraded().length === 0, { timeout: 8000 })
     expect(await store.list([presence().user])).toEqual([])
-  }, 30_000)
+  }, 120_000)
 })
 
 describe.skipIf(sentinels === undefined)('Redis behind Sentinel, named by TEST_SENTINEL', () => {

@@ -138,14 +138,14 @@ describe.skipIf(nodes === undefined)('cassandra-migrations', { timeout: 120_000 
       requestTimeoutMs: 20_000,
     })
     await createSchema(session, keyspace, [journalTable, schemaUsersTable])
-  }, 60_000)
+  }, 120_000)
   afterAll(async () => {
     for (const service of ['example', 'jobs']) {
       await session.administer(`DROP KEYSPACE IF EXISTS ${keyspace}_${service}`)
     }
     await session[Symbol.asyncDispose]()
     if (failures.length > 0) throw new AggregateError(failures, 'announcements failed')
-  }, 60_000)
+  }, 120_000)
 
   /** A process of a release: its store, which knows its own tables. */
   async function processOf(tables: readonly AnyTable[], schema: number) {

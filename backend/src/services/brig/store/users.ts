@@ -118,8 +118,8 @@ export function userStore(db: WideColumnStore, clock: Pick<Clock, 'nowMs'>): Use
     },
     get: (user) => read(user),
     async getMany(users) {
-      const found = await Promise.all([...new Set(users)].map((user) => read(user)))
-      return found.filter((user) => user !== undefined)
+      const ids = [...new Set(users)].map((id) => ({ id }))
+      return (await db.listEach(usersTable, ids)).flat().map((row) => toUser(row))
     },
     async update(seen, changes, unchanged = []) {
       let current = seen
