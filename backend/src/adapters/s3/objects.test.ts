@@ -57,7 +57,7 @@ describe.skipIf(endpoint === undefined)('S3, named by TEST_S3 or TEST_MINIO', ()
 
   async function open(
     options: S3Connection = connection(),
-    stallMs?: number,
+    given: { stallMs?: number; pageSize?: number } = {},
   ): Promise<ObjectStore & { dependencies: Dependencies }> {
     const log = pino({ level: 'silent' })
     const clock = systemClock()
@@ -66,7 +66,7 @@ describe.skipIf(endpoint === undefined)('S3, named by TEST_S3 or TEST_MINIO', ()
       clock,
       dependencies,
       log,
-      ...(stallMs === undefined ? {} : { stallMs }),
+      ...given,
     })
     return {
       ...store,
@@ -121,20 +121,17 @@ describe.skipIf(endpoint === undefined)('S3, named by TEST_S3 or TEST_MINIO', ()
   })
 
   it('lists more than a page when it expires', async () => {
-    await using store = await open()
-    const keys = Array.from({ length: 1005 }, (_, index) => `v3/many/${String(index)}`)
-    for (let first = 0; first < keys.length; first += 100) {
-      await Promise.all(
-        keys
-          .slice(first, first + 100)
-          .map((Key) => admin.send(new PutObjectCommand({ Bucket: bucket, Key, Body: 'x' }))),
-      )
-    }
+    await using store = await open(connection(), { pageSize: 10 })
+    const keys = Array.from({ length: 25 }, (_, index) => `v3/many/${String(index)}`)
+    await Promise.all(
+      keys.map((Key) => admin.send(new PutObjectCommand({ Bucket: bucket, Key, Body: 'x' }))),
+    )
     expect(await store.expire('v3/many/', Date.now() + 60_000)).toBe(keys.length)
-  }, 240_000)
+    expect(await store.expire('v3/many/', Date.now() + 60_000)).toBe(0)
+  })
 
   it('lets a client take longer than S3 may, both ways', async () => {
-    await using store = await open(connection(), 1000)
+    await using store = await open(connection(), { stallMs: 1000 })
     const slow = slowly(3, () => soon(1500))
     await store.put('v3/slow', slow, { sizeBytes: 3 * chunk.length, metadata: {} })
     const object = await store.get('v3/slow')
@@ -150,7 +147,7 @@ describe.skipIf(endpoint === undefined)('S3, named by TEST_S3 or TEST_MINIO', ()
     'fails in time while S3 is away (%s), and serves again by itself',
     async (failure) => {
       await using proxy = await startLossyProxy(`http://${endpoint ?? ''}`)
-      await using store = await open(connection(proxy.address), 1500)
+      await using store = await open(connection(proxy.address), { stallMs: 1500 })
       const key = `v3/interrupted-${failure}`
       const options = { sizeBytes: 400 * chunk.length, metadata: {} }
       let sent = 0
@@ -185,7 +182,7 @@ describe.skipIf(endpoint === undefined)('S3, named by TEST_S3 or TEST_MINIO', ()
 
   it('ends a download that S3 stalls, and says that it is unavailable', async () => {
     await using proxy = await startLossyProxy(`http://${endpoint ?? ''}`)
-    await using store = await open(connection(proxy.address), 1000)
+    await using store = await open(connection(proxy.address), { stallMs: 1000 })
     await store.put(
       'v3/download',
       slowly(400, async () => undefined),

@@ -41,6 +41,8 @@ export async function openS3(
     readonly dependencies: Dependencies
     readonly log: Logger
     readonly stallMs?: number
+    /** Keys that a listing asks for at once; S3 gives 1000 at most. */
+    readonly pageSize?: number
   },
 ): Promise<ObjectStore> {
   const { bucket } = options
@@ -170,6 +172,7 @@ export async function openS3(
             new ListObjectsV2Command({
               Bucket: bucket,
               Prefix: prefix,
+              MaxKeys: deps.pageSize ?? 1000,
               ...(token === undefined ? {} : { ContinuationToken: token }),
             }),
             { abortSignal },
