@@ -58,8 +58,8 @@ const secondAttemptShare = 0.1
 const repeatShare = 0.1
 const repeatBurst = 200
 const administrationTimeoutMs = 30_000
-/** Nodes tell one another of a change within a second. */
-const agreementTimeoutMs = 10_000
+/** Nodes tell one another of a change at once, when they are not busy. */
+const agreementTimeoutMs = 30_000
 const agreementPauseMs = 100
 
 /** Resolves once a node answered. */
@@ -177,31 +177,36 @@ export async function connect(options: SessionOptions): Promise<Session> {
   /** The node that changes the schema. */
   let administrator: Host | undefined
 
+  /**
+   * Each node is asked for its own version: what one knows of the others is old by a second, and
+   * while somebody else changes something it would never be one.
+   */
   async function untilOneSchema(): Promise<void> {
-    if (administrator === undefined) return
-    const options: QueryOptions = { ...plainRead, prepare: false, host: administrator }
     const lateMs = performance.now() + agreementTimeoutMs
+    let cause: unknown
     while (performance.now() < lateMs) {
-      const [local, peers] = await Promise.all(
-        [
-          'SELECT schema_version FROM system.local',
-          'SELECT rpc_address, schema_version FROM system.peers',
-        ].map((query) => client.execute(query, [], options)),
-      )
-      const down = new Set(
-        client.hosts
-          .values()
-          .filter((host) => !host.isUp())
-          .map(ipOf),
-      )
-      const rows = [
-        ...(local?.rows ?? []),
-        ...(peers?.rows ?? []).filter((row) => !down.has(String(row['rpc_address']))),
-      ]
-      if (new Set(rows.map((row) => String(row['schema_version']))).size === 1) return
+      const hosts = client.hosts
+        .values()
+        .filter(({ datacenter }) => datacenter === options.localDatacenter)
+      const versions = hosts
+        .filter((host) => host.isUp())
+        .map(async (host) => {
+          const { rows } = await client.execute('SELECT schema_version FROM system.local', [], {
+            ...plainRead,
+            prepare: false,
+            host,
+          })
+          return String(rows[0]?.['schema_version'])
+        })
+      try {
+        if (new Set(await Promise.all(versions)).size === 1) return
+      } catch (error) {
+        // A node that has just gone is not known to be down yet.
+        cause = error
+      }
       await sleep(agreementPauseMs)
     }
-    throw new Unavailable('the nodes do not agree on the schema yet')
+    throw new Unavailable('the nodes do not agree on the schema yet', { cause })
   }
 
   return {
@@ -266,9 +271,6 @@ export async function connect(options: SessionOptions): Promise<Session> {
 
 /** The driver's type does not know that it takes null for "none". */
 const noTimestamps = null as unknown as policies.timestampGeneration.TimestampGenerator
-
-/** The driver names a node by address and port. */
-const ipOf = ({ address }: Host): string => address.slice(0, address.lastIndexOf(':'))
 
 const sizeOf = (params: Statement['params']): number => {
   let sizeBytes = 100
