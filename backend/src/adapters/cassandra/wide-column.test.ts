@@ -1,4 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { wideColumnContract } from '../../ports/wide-column.contract.ts'
 import { put, remove, table, update, type WideColumnStore } from '../../ports/wide-column.ts'
@@ -40,6 +41,24 @@ describe.skipIf(nodes === undefined)('Cassandra', { timeout }, () => {
   }
 
   wideColumnContract(open)
+
+  it('agrees on its schema also while somebody else changes another one', async () => {
+    const other = `${keyspace}_other`
+    await session.administer(
+      `CREATE KEYSPACE ${other} WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}`,
+    )
+    const stopping = new AbortController()
+    const changing = (async () => {
+      for (let change = 0; !stopping.signal.aborted; change += 1) {
+        await session.administer(`CREATE TABLE ${other}.t${change} (id int PRIMARY KEY)`)
+        await sleep(100)
+      }
+    })()
+    for (let round = 0; round < 3; round += 1) await session.untilOneSchema()
+    stopping.abort()
+    await changing
+    await session.administer(`DROP KEYSPACE ${other}`)
+  })
 
   describe('a write that arrives after one with a later time', () => {
     const seats = table({
