@@ -5,7 +5,12 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { EngineName } from '../../scripts/engines/engine.ts'
 import { attachEngines, engineOf, type RunningEngines } from '../../scripts/engines/start.ts'
-import { startClusterProcesses, type ClusterProcesses } from '../support/cluster-processes.ts'
+import {
+  processNames,
+  serviceOf,
+  startClusterProcesses,
+  type ClusterProcesses,
+} from '../support/cluster-processes.ts'
 import { startServerProcess } from '../support/server-process.ts'
 import { startSplitProcesses } from '../support/split-processes.ts'
 import { openSqlite } from '../../backend/src/adapters/sqlite/wide-column.ts'
@@ -76,9 +81,9 @@ async function onCluster(
   const processes = Object.values(cluster.processes)
   const pids = processes.map(({ pid }) => pid)
   // Of a process that is no mailbox and no noticeboard, this is the operator's listener.
-  const operators = Object.entries(cluster.processes).map(([name, { mailboxUrl }]) => ({
-    service: name.slice(0, name.lastIndexOf('-')),
-    url: mailboxUrl,
+  const operators = processNames.map((name) => ({
+    service: serviceOf(name),
+    url: cluster.processes[name].mailboxUrl,
   }))
   await measure(cluster, { ...cluster, pids, operators })
 }

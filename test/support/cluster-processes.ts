@@ -41,7 +41,7 @@ export interface ClusterOptions {
 export const processNames: readonly ProcessName[] = serviceNames.flatMap((service) =>
   ([1, 2] as const).map((number): ProcessName => `${service}-${number}`),
 )
-const serviceOf = (name: ProcessName): ServiceName => name.slice(0, -2) as ServiceName
+export const serviceOf = (name: ProcessName): ServiceName => name.slice(0, -2) as ServiceName
 const namesOf = (service: ServiceName): ProcessName[] =>
   processNames.filter((name) => serviceOf(name) === service)
 

@@ -44,7 +44,10 @@ export interface Session extends AsyncDisposable {
    * them by and by.
    */
   administer(query: string): Promise<RawRow[]>
-  /** Resolves when all nodes that are up have the schema as `administer` left it, else `Unavailable`. */
+  /**
+   * Resolves when all nodes of the datacenter that are up have one schema; `Unavailable` when they do
+   * not have it after half a minute.
+   */
   untilOneSchema(): Promise<void>
 }
 
@@ -174,6 +177,11 @@ export async function connect(options: SessionOptions): Promise<Session> {
     return promise
   }
 
+  const hostsThatAreUp = (): Host[] =>
+    client.hosts
+      .values()
+      .filter((host) => host.datacenter === options.localDatacenter && host.isUp())
+
   /** The node that changes the schema. */
   let administrator: Host | undefined
 
@@ -185,19 +193,14 @@ export async function connect(options: SessionOptions): Promise<Session> {
     const lateMs = performance.now() + agreementTimeoutMs
     let cause: unknown
     while (performance.now() < lateMs) {
-      const hosts = client.hosts
-        .values()
-        .filter(({ datacenter }) => datacenter === options.localDatacenter)
-      const versions = hosts
-        .filter((host) => host.isUp())
-        .map(async (host) => {
-          const { rows } = await client.execute('SELECT schema_version FROM system.local', [], {
-            ...plainRead,
-            prepare: false,
-            host,
-          })
-          return String(rows[0]?.['schema_version'])
+      const versions = hostsThatAreUp().map(async (host) => {
+        const { rows } = await client.execute('SELECT schema_version FROM system.local', [], {
+          ...plainRead,
+          prepare: false,
+          host,
         })
+        return String(rows[0]?.['schema_version'])
+      })
       try {
         if (new Set(await Promise.all(versions)).size === 1) return
       } catch (error) {
@@ -245,12 +248,12 @@ export async function connect(options: SessionOptions): Promise<Session> {
       ),
 
     async administer(query) {
+      if (administrator?.isUp() !== true) {
+        // Whoever is next may not have heard of what was changed before, here or elsewhere.
+        await untilOneSchema()
+        ;[administrator] = hostsThatAreUp()
+      }
       try {
-        if (administrator?.isUp() !== true) {
-          administrator = client.hosts.values().find((host) => host.isUp())
-          // This one may not have heard of what was changed before, here or elsewhere.
-          await untilOneSchema()
-        }
         const result = await client.execute(query, [], {
           ...(administrator && { host: administrator }),
           prepare: false,

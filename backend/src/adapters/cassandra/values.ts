@@ -83,7 +83,7 @@ export function long(value: bigint): Buffer {
   return bytes
 }
 
-/** Values of one type (native protocol, §6.12). */
+/** Values of one type (native protocol v4, §6.11). */
 export function list(values: readonly CqlValue[]): Buffer {
   return Buffer.concat([
     int(values.length),
