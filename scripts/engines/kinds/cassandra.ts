@@ -6,7 +6,7 @@ import { connect as connectTls } from 'node:tls'
 import { stringify } from 'yaml'
 import { type Cluster, type Engine, type EngineNode, partFolder, serverKeys } from '../engine.ts'
 import { cqlPort, datacenter, prepareCassandra, seesAll } from './cassandra-accounts.ts'
-import { javaProgram } from './java.ts'
+import { javaProgram, shortLived } from './java.ts'
 
 const storagePort = 7000
 const jmxPort = 7199
@@ -196,9 +196,7 @@ export const cassandra: Engine = {
       '-Xms512m',
       '-Xmx512m',
       '-Xmn160m',
-      '-XX:+UseSerialGC',
-      // A cluster of minutes on a few cores: what the second compiler costs is never earned back.
-      '-XX:TieredStopAtLevel=1',
+      ...shortLived,
       '-Xss256k',
       '-XX:MaxDirectMemorySize=256m',
       '-XX:+ExitOnOutOfMemoryError',

@@ -7,7 +7,7 @@ import { stringify } from 'yaml'
 import { z } from 'zod'
 import { type Cluster, type Engine, type EngineNode, partFolder, serverKeys } from '../engine.ts'
 import { debianProgram } from './debian.ts'
-import { javaProgram } from './java.ts'
+import { javaProgram, shortLived } from './java.ts'
 import { ask } from './probe.ts'
 
 const httpPort = 9200
@@ -102,8 +102,7 @@ export const opensearch: Engine = {
       args: [
         '-Xms512m',
         '-Xmx512m',
-        '-XX:+UseSerialGC',
-        '-XX:TieredStopAtLevel=1',
+        ...shortLived,
         '-XX:MaxDirectMemorySize=128m',
         '-XX:+ExitOnOutOfMemoryError',
         '-XX:+PerfDisableSharedMem',
