@@ -44,13 +44,18 @@ const stages: readonly Stage[] = [
 
 const counts: Counts = { passed: 0, failed: 0, skipped: 0 }
 const say = (line: string): void => console.log(line)
+const fail = (error: unknown): void => {
+  console.error(error)
+  counts.failed += 1
+}
 
 const unknown = only.filter((part) => parts.every((known) => known !== part))
 if (unknown.length > 0) {
   throw new Error(`no ${unknown.join(', ')} here: npm run test:engines [-- ${parts.join('|')} ...]`)
 }
-interface Opened extends AsyncDisposable {
+interface Opened {
   readonly environment: Readonly<Record<string, string>>
+  stop(): Promise<void>
 }
 
 /** Engines of a stage's own, in a folder that goes with them. */
@@ -64,7 +69,7 @@ async function open({ nodes, isSecure = false }: Stage, index: number): Promise<
   const opened = opening.move()
   return {
     environment: { ...variablesOf(engines), TRICORD_TEST_ENGINES: directory },
-    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+    stop: () => opened.disposeAsync(),
   }
 }
 
@@ -73,12 +78,15 @@ const wanted = stages
   .filter(({ runs }) => runs.length > 0)
 /** The engines of the next stage start while the tests of this one run, which wait a lot. */
 let next: Promise<Opened> | undefined
+/** Those of a stage that is done stop meanwhile. */
+const closing: Promise<void>[] = []
 for (const [index, stage] of wanted.entries()) {
   console.log(`\n> engines, ${String(stage.nodes)} of each${stage.isSecure ? ', secured' : ''}`)
   const opening = next ?? open(stage, index)
   next = undefined
+  let opened: Opened | undefined
   try {
-    await using opened = await opening
+    opened = await opening
     const following = wanted[index + 1]
     next = following && open(following, index + 1)
     // Whoever awaits it hears of a failure, later.
@@ -88,8 +96,10 @@ for (const [index, stage] of wanted.entries()) {
       add(counts, await runVitest([...args], opened.environment))
     }
   } catch (error) {
-    console.error(error)
-    counts.failed += 1
+    fail(error)
+  } finally {
+    if (opened !== undefined) closing.push(opened.stop().catch(fail))
   }
 }
+await Promise.all(closing)
 closeWith(counts)

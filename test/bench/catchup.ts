@@ -1,6 +1,11 @@
+import { randomUUID } from 'node:crypto'
+import { pushApi } from '../../backend/src/contract/gundeck/internal.ts'
+import type { ClientId, UserId } from '../../backend/src/contract/ids.ts'
+import { httpClient } from '../../backend/src/platform/http/http-client.ts'
+import { fixedUpstream } from '../../backend/src/platform/http/upstream.ts'
 import { cpuSeconds } from './cpu.ts'
 import { percentile, printFigure, round, talk } from './figure.ts'
-import { newUser, sendRequest, type BenchServer } from './fleet.ts'
+import { cipherBytes, newUser, sendRequest, type BenchServer } from './fleet.ts'
 import { openHttpLine } from './http-line.ts'
 import type { QualifiedId } from '../support/wire/wire-types.ts'
 
@@ -30,19 +35,21 @@ export async function benchCatchup(
     path(alice.id),
     { json: { status: 'accepted' }, expect: 200 },
   )
-  const send = sendRequest(alice, accepted.json.qualified_conversation, [bob])
   talk(`catchup (${shape}): queueing ${String(messages)} messages`)
-  let sent = 0
-  await Promise.all(
-    Array.from({ length: lines }, async () => {
-      const line = await openHttpLine(server.url)
-      while (sent < messages) {
-        sent += 1
-        if ((await line.send(send)) !== 201) throw new Error('a send failed')
-      }
-      line.close()
-    }),
-  )
+  if (server.gundeckUrl === undefined) {
+    const send = sendRequest(alice, accepted.json.qualified_conversation, [bob])
+    await queueSends(server.url, send, { messages, lines })
+  } else {
+    const event = {
+      type: 'conversation.otr-message-add',
+      conversation: accepted.json.qualified_conversation.id,
+      qualified_conversation: accepted.json.qualified_conversation,
+      from: alice.id.id,
+      qualified_from: alice.id,
+      data: { sender: alice.devices[0], recipient: bob.devices[0], text: 'x'.repeat(cipherBytes) },
+    }
+    await queuePushes(server.gundeckUrl, bob, event, messages)
+  }
 
   talk('catchup: reading')
   const seen = new Set<string>()
@@ -82,4 +89,52 @@ export async function benchCatchup(
       2,
     ),
   })
+}
+
+async function queueSends(
+  url: string,
+  send: Buffer,
+  { messages, lines }: { messages: number; lines: number },
+): Promise<void> {
+  let sent = 0
+  await Promise.all(
+    Array.from({ length: lines }, async () => {
+      const line = await openHttpLine(url)
+      while (sent < messages) {
+        sent += 1
+        if ((await line.send(send)) !== 201) throw new Error('a send failed')
+      }
+      line.close()
+    }),
+  )
+}
+
+const pushesInOne = 50
+const requestsAtOnce = 4
+
+/** As galley does for what people send, without galley: that is not what is measured. */
+async function queuePushes(
+  gundeckUrl: string,
+  to: { readonly id: QualifiedId; readonly devices: readonly string[] },
+  event: Readonly<Record<string, unknown>>,
+  messages: number,
+): Promise<void> {
+  const gundeck = httpClient(pushApi, { upstream: fixedUpstream(gundeckUrl), timeoutMs: 30_000 })
+  const recipients = [{ user: to.id.id as UserId, clients: to.devices as ClientId[] }]
+  let sent = 0
+  await Promise.all(
+    Array.from({ length: requestsAtOnce }, async () => {
+      while (sent < messages) {
+        const count = Math.min(pushesInOne, messages - sent)
+        sent += count
+        const pushes = Array.from({ length: count }, () => ({
+          requestId: randomUUID(),
+          recipients,
+          events: [event],
+          eventTimeMs: Date.now(),
+        }))
+        await gundeck.push({ body: { pushes } })
+      }
+    }),
+  )
 }

@@ -6,13 +6,15 @@ import { preparedRequest } from './http-line.ts'
 import type { OperatorListener } from './requests.ts'
 
 /** The size of a short text after Proteus encryption. */
-const cipherBytes = 250
+export const cipherBytes = 250
 
 export interface BenchServer {
   readonly url: string
   readonly mailboxUrl: string
   /** Where sockets go, when not to the same port. */
   readonly ws?: string
+  /** Where a gundeck takes pushes, when it is a process of its own. */
+  readonly gundeckUrl?: string
   /** The server's processes, for their CPU time. */
   readonly pids: readonly number[]
   /** Their operator's listeners, for what they count. */

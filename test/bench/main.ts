@@ -85,7 +85,8 @@ async function onCluster(
     service: serviceOf(name),
     url: cluster.processes[name].mailboxUrl,
   }))
-  await measure(cluster, { ...cluster, pids, operators })
+  const gundeckUrl = cluster.processes['gundeck-1'].url
+  await measure(cluster, { ...cluster, pids, operators, gundeckUrl })
 }
 
 async function onEachShape(
