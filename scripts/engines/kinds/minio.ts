@@ -107,6 +107,8 @@ export const minio: Engine = {
       _MINIO_SERVER_LOCAL: `${node.address}:${String(port(node))}`,
       MINIO_BROWSER: 'off',
       MINIO_UPDATE: 'off',
+      // How long a call waits for the drive of a node that stands still: half a minute unless told.
+      MINIO_DRIVE_MAX_TIMEOUT: '3s',
       GOMEMLIMIT: '384MiB',
     },
   }),
