@@ -76,6 +76,11 @@ async function open({ nodes, isSecure = false }: Stage, index: number): Promise<
 const wanted = stages
   .map((stage) => ({ ...stage, runs: stage.runs.filter(({ part }) => isWanted(part)) }))
   .filter(({ runs }) => runs.length > 0)
+/** Whoever stops us is left without engines, too. */
+const stopping = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => stopping.abort(new Error(`stopped by ${signal}`)))
+}
 /** The engines of the next stage start while the tests of this one run, which wait a lot. */
 let next: Promise<Opened> | undefined
 /** Those of a stage that is done stop meanwhile. */
@@ -87,19 +92,23 @@ for (const [index, stage] of wanted.entries()) {
   let opened: Opened | undefined
   try {
     opened = await opening
+    stopping.signal.throwIfAborted()
     const following = wanted[index + 1]
     next = following && open(following, index + 1)
     // Whoever awaits it hears of a failure, later.
     next?.catch(() => undefined)
     for (const { part, args } of stage.runs) {
       console.log(`\n> ${part}`)
-      add(counts, await runVitest([...args], opened.environment))
+      add(counts, await runVitest([...args], opened.environment, stopping.signal))
+      stopping.signal.throwIfAborted()
     }
   } catch (error) {
     fail(error)
   } finally {
     if (opened !== undefined) closing.push(opened.stop().catch(fail))
   }
+  if (stopping.signal.aborted) break
 }
-await Promise.all(closing)
+const unused = next?.then((opened) => opened.stop())
+await Promise.all([...closing, unused?.catch(fail)])
 closeWith(counts)

@@ -10,10 +10,11 @@ export interface Counts {
   skipped: number
 }
 
-/** Resolves with the exit code; 1 when it could not be started. */
+/** Resolves with the exit code; 1 when it could not be started, or was ended by the signal. */
 export function run(
   command: readonly string[],
   environment: Readonly<Record<string, string>> = {},
+  signal?: AbortSignal,
 ): Promise<number> {
   const [file = '', ...args] = command
   return new Promise((resolve) => {
@@ -21,23 +22,29 @@ export function run(
       stdio: 'inherit',
       env: { ...process.env, NODE_NO_WARNINGS: '1', ...environment },
     })
+    const end = (): void => void child.kill('SIGINT')
+    signal?.addEventListener('abort', end)
     child.on('error', (error) => {
       console.error(`${file}: ${error.message}`)
       resolve(1)
     })
-    child.on('close', (code) => resolve(code ?? 1))
+    child.on('close', (code) => {
+      signal?.removeEventListener('abort', end)
+      resolve(code ?? 1)
+    })
   })
 }
 
 export async function runVitest(
   args: readonly string[],
   environment: Readonly<Record<string, string>> = {},
+  signal?: AbortSignal,
 ): Promise<Counts> {
   const folder = await mkdtemp(join(tmpdir(), 'tricord-test-'))
   const report = join(folder, 'report.json')
   try {
     const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
-    const code = await run(['vitest', 'run', ...reporters, ...args], environment)
+    const code = await run(['vitest', 'run', ...reporters, ...args], environment, signal)
     const counted = JSON.parse(await readFile(report, 'utf8')) as Report
     for (const { fullName, why } of passedLate(counted)) {
       console.log(`\nPassed at the second try only: ${fullName}\n  ${why}`)

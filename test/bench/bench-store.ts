@@ -23,7 +23,7 @@ export async function openBenchStore(
   )
   await createSchema(session, keyspace, tables)
   for (const name of new Set(tables.map((table) => keyspaceOf(keyspace, table.name)))) {
-    opening.defer(async () => void (await session.administer(`DROP KEYSPACE "${name}"`)))
+    opening.defer(() => session.administer(name, `DROP KEYSPACE "${name}"`))
   }
   let count = 0
   const counting: Session = {

@@ -91,6 +91,6 @@ export async function benchFrozenNode(options: {
   } finally {
     await options.node.thaw()
     await sleep(2000)
-    await session.administer(`DROP KEYSPACE "${keyspace}_bench"`)
+    await session.administer(`${keyspace}_bench`, `DROP KEYSPACE "${keyspace}_bench"`)
   }
 }

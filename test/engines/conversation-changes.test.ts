@@ -34,7 +34,8 @@ describe.skipIf(nodes === undefined)('galleys on Cassandra (TEST_CASSANDRA)', { 
     if (first) await createSchema(first, keyspace, galleyTables)
   }, timeout)
   afterAll(async () => {
-    await sessions[0]?.administer(`DROP KEYSPACE IF EXISTS ${keyspace}_galley`)
+    const name = `${keyspace}_galley`
+    await sessions[0]?.administer(name, `DROP KEYSPACE IF EXISTS ${name}`)
     for (const session of sessions) await session[Symbol.asyncDispose]()
   }, timeout)
 

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readCatalogue } from '../../scripts/engines/catalogue.ts'
 import { defaultCache, fetchPart } from '../../scripts/engines/fetch/fetch.ts'
+import { endWithUs } from './spawned.ts'
 
 export interface Front {
   readonly name: string
@@ -35,6 +36,7 @@ export async function startHaproxy(fronts: readonly Front[]): Promise<AsyncDispo
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { LD_LIBRARY_PATH: join(part, 'usr/lib', triple) },
   })
+  endWithUs(child)
   let output = ''
   child.stderr.setEncoding('utf8')
   child.stderr.on('data', (text: string) => {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
 import { claimPorts } from './ports.ts'
+import { endWithUs } from './spawned.ts'
 
 /** A server in a process of its own, as an operator starts it. */
 export interface ServerProcess extends AsyncDisposable {
@@ -109,6 +110,7 @@ export async function startServerProcess(
     ],
     { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] },
   )
+  endWithUs(child)
   let output = ''
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8')

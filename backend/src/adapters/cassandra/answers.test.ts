@@ -34,7 +34,7 @@ function stage() {
         return true
       },
       administer: () => Promise.reject(new Error('nothing is administered here')),
-      untilOneSchema: () => Promise.resolve(),
+      untilAgreed: () => Promise.resolve(),
       [Symbol.asyncDispose]: () => Promise.resolve(),
     },
     { clock, report },

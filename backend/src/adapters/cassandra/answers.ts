@@ -64,8 +64,8 @@ export function watchAnswers(
       read: (statement, options) => watched(session.read(statement, options)),
       write: (statements, options) => watched(session.write(statements, options)),
       writeIf: (statements) => watched(session.writeIf(statements)),
-      administer: (query) => session.administer(query),
-      untilOneSchema: () => session.untilOneSchema(),
+      administer: (keyspace, query) => session.administer(keyspace, query),
+      untilAgreed: (keyspaces) => session.untilAgreed(keyspaces),
       [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
     },
     async run(probe, signal) {

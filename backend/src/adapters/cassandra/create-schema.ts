@@ -76,11 +76,13 @@ export async function createSchema(
   replication?: Replication,
 ): Promise<void> {
   const schemas = tables.map((table) => ({ ...layoutOf(table), writes: table.writes }))
+  const keyspaces = new Set(schemas.map((schema) => keyspaceOf(keyspace, schema.name)))
+  await session.untilAgreed(keyspaces)
   if ((await missingOf(session, keyspace, schemas)) === undefined) return
   const copies = replication ?? (await defaultReplication(session))
-  for (const name of new Set(schemas.map((schema) => keyspaceOf(keyspace, schema.name)))) {
-    await session.administer(createKeyspace(name, copies))
+  for (const name of keyspaces) await session.administer(name, createKeyspace(name, copies))
+  for (const schema of schemas) {
+    await session.administer(keyspaceOf(keyspace, schema.name), createTable(keyspace, schema))
   }
-  for (const schema of schemas) await session.administer(createTable(keyspace, schema))
-  await session.untilOneSchema()
+  await session.untilAgreed(keyspaces)
 }

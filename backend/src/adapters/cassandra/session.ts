@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { auth, Client, metrics, policies, types } from 'cassandra-driver'
+import { auth, Client, errors, metrics, policies, types } from 'cassandra-driver'
 import type { Host, QueryOptions } from 'cassandra-driver'
 import { Unavailable, UnknownOutcome } from '../../contract/error.ts'
 import { translate, type Attempt } from './failure.ts'
@@ -39,16 +39,17 @@ export interface Session extends AsyncDisposable {
   /** Whether all conditions held. Statements lie in one partition. */
   writeIf(statements: readonly Statement[]): Promise<boolean>
   /**
-   * A statement without values, such as one that changes the schema; slow, and never repeated. One
-   * node is asked as long as it is up, since it knows of the changes before; the others hear of
-   * them by and by.
+   * Changes the schema of a keyspace; slow, and never repeated. One node is asked as long as it is up,
+   * after all have agreed on the keyspace once: it knows of the changes before, and the others hear of
+   * its own by and by.
    */
-  administer(query: string): Promise<RawRow[]>
+  administer(keyspace: string, query: string): Promise<void>
   /**
-   * Resolves when all nodes of the datacenter that are up have one schema; `Unavailable` when they do
-   * not have it after half a minute.
+   * Resolves when all nodes of the datacenter that are up use the same definitions of these
+   * keyspaces; `Unavailable` when they do not after half a minute. Others may change other keyspaces
+   * meanwhile.
    */
-  untilOneSchema(): Promise<void>
+  untilAgreed(keyspaces: Iterable<string>): Promise<void>
 }
 
 const { localQuorum, localSerial } = types.consistencies
@@ -64,6 +65,7 @@ const administrationTimeoutMs = 30_000
 /** Nodes tell one another of a change at once, when they are not busy. */
 const agreementTimeoutMs = 30_000
 const agreementPauseMs = 100
+const invalidRequest: number = types.responseErrorCodes.invalid
 
 /** Resolves once a node answered. */
 export async function connect(options: SessionOptions): Promise<Session> {
@@ -182,34 +184,46 @@ export async function connect(options: SessionOptions): Promise<Session> {
       .values()
       .filter((host) => host.datacenter === options.localDatacenter && host.isUp())
 
-  /** The node that changes the schema. */
+  /** The node that changes the schema, and the keyspaces that were agreed upon since it does. */
   let administrator: Host | undefined
+  let settled = new Set<string>()
 
-  /**
-   * Each node is asked for its own version: what one knows of the others is old by a second, and
-   * while somebody else changes something it would never be one.
-   */
-  async function untilOneSchema(): Promise<void> {
+  /** As the node uses it now, which is later than what its tables of the schema say. */
+  async function describe(keyspace: string, host: Host): Promise<string> {
+    const options = { ...plainRead, prepare: false, host }
+    try {
+      const query = `DESCRIBE KEYSPACE "${keyspace}" WITH INTERNALS`
+      const { rows } = await client.execute(query, [], options)
+      return rows.map((row) => String(row['create_statement'])).join('\n')
+    } catch (error) {
+      const isAbsent = error instanceof errors.ResponseError && error.code === invalidRequest
+      if (isAbsent) return ''
+      throw error
+    }
+  }
+
+  async function untilAgreed(keyspaces: Iterable<string>): Promise<void> {
     const lateMs = performance.now() + agreementTimeoutMs
+    const open = new Set(keyspaces)
     let cause: unknown
-    while (performance.now() < lateMs) {
-      const versions = hostsThatAreUp().map(async (host) => {
-        const { rows } = await client.execute('SELECT schema_version FROM system.local', [], {
-          ...plainRead,
-          prepare: false,
-          host,
-        })
-        return String(rows[0]?.['schema_version'])
-      })
+    while (open.size > 0) {
       try {
-        if (new Set(await Promise.all(versions)).size === 1) return
+        for (const keyspace of open) {
+          const found = hostsThatAreUp().map((host) => describe(keyspace, host))
+          if (new Set(await Promise.all(found)).size > 1) break
+          open.delete(keyspace)
+        }
       } catch (error) {
         // A node that has just gone is not known to be down yet.
         cause = error
       }
+      if (open.size === 0) return
+      if (performance.now() > lateMs) {
+        const names = [...open].join(', ')
+        throw new Unavailable(`the nodes do not agree on the schema yet: ${names}`, { cause })
+      }
       await sleep(agreementPauseMs)
     }
-    throw new Unavailable('the nodes do not agree on the schema yet', { cause })
   }
 
   return {
@@ -247,26 +261,28 @@ export async function connect(options: SessionOptions): Promise<Session> {
         conditionalTimeoutMs,
       ),
 
-    async administer(query) {
+    async administer(keyspace, query) {
       if (administrator?.isUp() !== true) {
-        // Whoever is next may not have heard of what was changed before, here or elsewhere.
-        await untilOneSchema()
         ;[administrator] = hostsThatAreUp()
+        settled = new Set()
+      }
+      if (!settled.has(keyspace)) {
+        await untilAgreed([keyspace])
+        settled.add(keyspace)
       }
       try {
-        const result = await client.execute(query, [], {
+        await client.execute(query, [], {
           ...(administrator && { host: administrator }),
           prepare: false,
           isIdempotent: false,
           readTimeout: administrationTimeoutMs,
         })
-        return result.rows
       } catch (error) {
         throw translate(error, 'write', 'Cassandra')
       }
     },
 
-    untilOneSchema,
+    untilAgreed,
 
     [Symbol.asyncDispose]: () => client.shutdown(),
   }

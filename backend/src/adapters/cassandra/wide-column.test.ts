@@ -1,5 +1,4 @@
 import { randomBytes, randomUUID } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { wideColumnContract } from '../../ports/wide-column.contract.ts'
 import { put, remove, table, update, type WideColumnStore } from '../../ports/wide-column.ts'
@@ -23,7 +22,8 @@ describe.skipIf(nodes === undefined)('Cassandra', { timeout }, () => {
     })
   }, timeout)
   afterAll(async () => {
-    await session.administer(`DROP KEYSPACE IF EXISTS ${keyspace}_contract`)
+    const name = `${keyspace}_contract`
+    await session.administer(name, `DROP KEYSPACE IF EXISTS ${name}`)
     await session[Symbol.asyncDispose]()
   }, timeout)
 
@@ -43,21 +43,27 @@ describe.skipIf(nodes === undefined)('Cassandra', { timeout }, () => {
   wideColumnContract(open)
 
   it('agrees on its schema also while somebody else changes another one', async () => {
-    const other = `${keyspace}_other`
-    await session.administer(
-      `CREATE KEYSPACE ${other} WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}`,
-    )
+    const [own, other] = [`${keyspace}_own`, `${keyspace}_other`]
+    const create = (name: string): string =>
+      `CREATE KEYSPACE ${name} WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}`
+    const createTable = (name: string, number: number): Promise<void> =>
+      session.administer(name, `CREATE TABLE ${name}.t${number} (id int PRIMARY KEY)`)
+    for (const name of [own, other]) await session.administer(name, create(name))
     const stopping = new AbortController()
     const changing = (async () => {
-      for (let change = 0; !stopping.signal.aborted; change += 1) {
-        await session.administer(`CREATE TABLE ${other}.t${change} (id int PRIMARY KEY)`)
-        await sleep(100)
-      }
+      for (let change = 0; !stopping.signal.aborted; change += 1) await createTable(other, change)
     })()
-    for (let round = 0; round < 3; round += 1) await session.untilOneSchema()
+    for (let round = 0; round < 3; round += 1) {
+      await createTable(own, round)
+      await session.untilAgreed([own])
+      // Any node may be asked.
+      for (let ask = 0; ask < 6; ask += 1) {
+        await session.read({ query: `SELECT * FROM ${own}.t${round}`, params: [] })
+      }
+    }
     stopping.abort()
     await changing
-    await session.administer(`DROP KEYSPACE ${other}`)
+    for (const name of [own, other]) await session.administer(name, `DROP KEYSPACE ${name}`)
   })
 
   describe('a write that arrives after one with a later time', () => {

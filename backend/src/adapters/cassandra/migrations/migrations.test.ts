@@ -141,7 +141,8 @@ describe.skipIf(nodes === undefined)('cassandra-migrations', { timeout: 120_000 
   }, 120_000)
   afterAll(async () => {
     for (const service of ['example', 'jobs']) {
-      await session.administer(`DROP KEYSPACE IF EXISTS ${keyspace}_${service}`)
+      const name = `${keyspace}_${service}`
+      await session.administer(name, `DROP KEYSPACE IF EXISTS ${name}`)
     }
     await session[Symbol.asyncDispose]()
     if (failures.length > 0) throw new AggregateError(failures, 'announcements failed')
@@ -237,10 +238,9 @@ describe.skipIf(nodes === undefined)('cassandra-migrations', { timeout: 120_000 
     const stop = new AbortController()
     const counted: Session = {
       ...session,
-      async administer(query) {
-        const result = await session.administer(query)
+      async administer(inKeyspace, query) {
+        await session.administer(inKeyspace, query)
         if (/CREATE TABLE/.test(query) && ++statements === 2) stop.abort(new Error('SIGTERM'))
-        return result
       },
     }
     await expect(migrate(all, { session: counted, signal: stop.signal })).rejects.toThrow('SIGTERM')
@@ -254,9 +254,11 @@ describe.skipIf(nodes === undefined)('cassandra-migrations', { timeout: 120_000 
     await migrate(all)
     expect((await readOptions(session, keyspace, 'example_d'))?.gcGraceSeconds).toBe(86_400)
     await session.administer(
+      `${keyspace}_example`,
       `ALTER TABLE "${keyspace}_example"."example_d" WITH gc_grace_seconds = 5`,
     )
     await session.administer(
+      `${keyspace}_example`,
       `ALTER KEYSPACE "${keyspace}_example" WITH replication = ` +
         "{'class': 'NetworkTopologyStrategy', 'dc1': 2}",
     )

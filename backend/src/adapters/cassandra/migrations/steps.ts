@@ -54,13 +54,15 @@ function stepOf(migration: Migration, deps: MigrationDeps): Step {
     checksum: checksumOf(migration),
     ...(phase === 'contract' && { obstacle: () => obstacleOf(migration, deps) }),
     async run(context) {
+      const keyspaces = new Set(changes.map((change) => keyspaceOf(deps.keyspace, tableOf(change))))
+      await context.patiently(() => deps.session.untilAgreed(keyspaces))
       for (let index = Number(context.cursor ?? 0); index < changes.length; index += 1) {
         const change = changes[index]
         if (change !== undefined) await context.patiently(() => apply(change, deps))
         await context.save(`${index + 1}`, { done: index + 1, total: changes.length })
       }
       // Services must not meet nodes without it.
-      await context.patiently(() => deps.session.untilOneSchema())
+      await context.patiently(() => deps.session.untilAgreed(keyspaces))
     },
   }
 }
@@ -77,27 +79,30 @@ async function obstacleOf(
   return `an older release still runs: ${names.toSorted().join(', ')}`
 }
 
+const tableOf = (change: SchemaChange): string =>
+  change.kind === 'create-table' ? change.table.name : change.table
+
 /** Does a change unless it is done: an interrupted run does not know of its last one. */
 async function apply(change: SchemaChange, deps: MigrationDeps): Promise<void> {
   const { session, keyspace, replication } = deps
-  const table = change.kind === 'create-table' ? change.table.name : change.table
+  const table = tableOf(change)
   const inKeyspace = keyspaceOf(keyspace, table)
   if (change.kind === 'create-table') {
-    await session.administer(createKeyspace(inKeyspace, replication))
-    await session.administer(createTable(keyspace, change.table))
+    await session.administer(inKeyspace, createKeyspace(inKeyspace, replication))
+    await session.administer(inKeyspace, createTable(keyspace, change.table))
     return
   }
   if (change.kind === 'drop-table') {
-    await session.administer(dropTable(keyspace, table))
+    await session.administer(inKeyspace, dropTable(keyspace, table))
     return
   }
   const columns = await readColumns(session, new Set([inKeyspace]))
   const name = change.kind === 'add-column' ? change.column.name : change.column
   const isThere = columns.some((row) => row.table_name === table && row.column_name === name)
   if (change.kind === 'add-column') {
-    if (!isThere) await session.administer(addColumn(keyspace, table, change.column))
+    if (!isThere) await session.administer(inKeyspace, addColumn(keyspace, table, change.column))
   } else if (isThere) {
-    await session.administer(dropColumn(keyspace, table, name))
+    await session.administer(inKeyspace, dropColumn(keyspace, table, name))
   }
 }
 
@@ -110,10 +115,13 @@ async function upkeep(
   const { session, keyspace, replication } = deps
   const tables = [...schemaAfter(migrations).values()]
   const keyspaces = new Set(tables.map(({ name }) => keyspaceOf(keyspace, name)))
+  const administer = (table: TableSchema): Promise<void> =>
+    session.administer(keyspaceOf(keyspace, table.name), alterOptions(keyspace, table))
+  await context.patiently(() => session.untilAgreed(keyspaces))
   for (const name of keyspaces) {
     const found = await context.patiently(() => readReplication(session, name))
     if (found !== undefined && shown(found) !== shown(replication)) {
-      await context.patiently(() => session.administer(alterKeyspace(name, replication)))
+      await context.patiently(() => session.administer(name, alterKeyspace(name, replication)))
       context.report(`${name}: copies are now ${shown(replication)}, before ${shown(found)}`)
       context.report(`${name}: run a full repair on every node before a node may fail`)
     }
@@ -121,11 +129,11 @@ async function upkeep(
   for (const table of tables) {
     const found = await context.patiently(() => readOptions(session, keyspace, table.name))
     if (found !== undefined && !isAsWanted(found, table)) {
-      await context.patiently(() => session.administer(alterOptions(keyspace, table)))
+      await context.patiently(() => administer(table))
       context.report(`${table.name}: options are changed`)
     }
   }
-  await context.patiently(() => session.untilOneSchema())
+  await context.patiently(() => session.untilAgreed(keyspaces))
 }
 
 /** The store adds options of its own, which do not count. */
