@@ -46,6 +46,8 @@ export interface Router {
 }
 
 const pausesMs = [5, 20, 50, 100, 200, 400]
+/** So long a call of an owner that does not answer waits for the next owner. */
+const heirMs = 1000
 
 export function createRouter(deps: { ring: Ring; ownerAt: OwnerAt; clock: Clock }): Router {
   const { ring, ownerAt, clock } = deps
@@ -77,6 +79,11 @@ export function createRouter(deps: { ring: Ring; ownerAt: OwnerAt; clock: Clock 
     answer.catch(() => undefined)
     try {
       return await Promise.race([answer, moved.promise])
+    } catch (error) {
+      if (!(error instanceof Unavailable) || error instanceof NotOwner) throw error
+      // Dead, perhaps. We hear at once of the one that takes over; the caller would try again by and by.
+      await Promise.race([moved.promise, clock.sleep(heirMs, given.signal)])
+      throw error
     } finally {
       given.abort()
     }

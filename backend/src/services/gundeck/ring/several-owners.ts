@@ -351,6 +351,17 @@ export async function joinRing(deps: RingDeps): Promise<Ring> {
       .map(([name]) => name)
   }
 
+  /** Until the next look at the ring: soon, and as soon as somebody was silent for too long. */
+  function pauseBeforeLook(): number {
+    const nowMs = clock.monotonicMs()
+    let pauseMs = watchEveryMs
+    for (const [name, { changedMs }] of sightings) {
+      const leftMs = changedMs + silenceMs - nowMs
+      if (name !== me && leftMs > 0) pauseMs = Math.min(pauseMs, leftMs)
+    }
+    return pauseMs
+  }
+
   function judgeClocks(found: RingView, living: readonly string[]): void {
     const readings = living.flatMap((name) => {
       const seen = sightings.get(name)
@@ -486,7 +497,7 @@ export async function joinRing(deps: RingDeps): Promise<Ring> {
           log.warn({ err: error }, 'the ring of inbox owners cannot be read or changed')
         isFailing = true
       }
-      await clock.sleep(watchEveryMs, signal)
+      await clock.sleep(pauseBeforeLook(), signal)
     }
   }
 
