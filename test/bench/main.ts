@@ -85,7 +85,7 @@ async function onCluster(
     service: serviceOf(name),
     url: cluster.processes[name].mailboxUrl,
   }))
-  const gundeckUrl = cluster.processes['gundeck-1'].url
+  const gundeckUrl = cluster.processes['gundeck-1'].internalUrl
   await measure(cluster, { ...cluster, pids, operators, gundeckUrl })
 }
 
