@@ -4,7 +4,7 @@ import { Unavailable } from '../../../contract/error.ts'
 import type { UserId } from '../../../contract/ids.ts'
 import type { Clock } from '../../../platform/clock.ts'
 import { of, table } from '../../../ports/wide-column.ts'
-import type { WideColumnStore } from '../../../ports/wide-column.ts'
+import type { ReadOptions, Row, WideColumnStore } from '../../../ports/wide-column.ts'
 
 export type CodePurpose = 'activation' | 'password-reset' | 'deletion'
 
@@ -21,6 +21,7 @@ export const codesTable = table({
   },
   writes: 'conditional',
 })
+type StoredCode = Row<typeof codesTable>
 
 export interface IssuedCode {
   /** Whom it is for, if they have an account yet. */
@@ -52,28 +53,24 @@ export function codeStore(
 ): CodeStore {
   const { clock, maxTries } = options
 
-  async function read(purpose: CodePurpose, key: string) {
-    const row = await db.get(codesTable, { purpose, key }, { isSerial: true })
+  async function read(purpose: CodePurpose, key: string, options: ReadOptions = {}) {
+    const row = await db.get(codesTable, { purpose, key }, options)
     return row && row.expiresMs > clock.nowMs() ? row : undefined
   }
 
-  /** Adds to the tries that are left; false when there are none to take. */
-  async function changeTries(
-    purpose: CodePurpose,
-    key: string,
-    code: string,
-    by: 1 | -1,
-  ): Promise<boolean> {
+  /** Adds to the tries that are left; undefined when there are none to take. */
+  async function changeTries(seen: StoredCode, by: 1 | -1): Promise<StoredCode | undefined> {
+    const { purpose, key, code } = seen
+    let current: StoredCode | undefined = seen
     for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
-      const row = await read(purpose, key)
-      if (row?.code !== code || row.triesLeft + by < 0) return false
-      const { triesLeft } = row
-      const ttlSeconds = Math.max(1, Math.ceil((row.expiresMs - clock.nowMs()) / 1000))
-      const change = { triesLeft: triesLeft + by }
-      const expected = { code, triesLeft }
-      if (await db.updateIf(codesTable, { purpose, key }, expected, change, { ttlSeconds })) {
-        return true
+      if (current?.code !== code || current.triesLeft + by < 0) return undefined
+      const ttlSeconds = Math.max(1, Math.ceil((current.expiresMs - clock.nowMs()) / 1000))
+      const changes = { triesLeft: current.triesLeft + by }
+      const expected = { code, triesLeft: current.triesLeft }
+      if (await db.updateIf(codesTable, { purpose, key }, expected, changes, { ttlSeconds })) {
+        return { ...current, ...changes }
       }
+      current = await read(purpose, key, { isSerial: true })
     }
     throw new Unavailable('checking a code that others keep checking')
   }
@@ -88,16 +85,15 @@ export function codeStore(
       }
       throw new Unavailable('issuing a code that others keep issuing')
     },
-    find: read,
+    find: (purpose, key) => read(purpose, key),
     async check(purpose, key, code) {
       const row = await read(purpose, key)
-      if (row === undefined) return undefined
       // Taken before the comparison and given back when it was right: any number of guesses made at
       // the same moment get no more than the tries between them.
-      if (!(await changeTries(purpose, key, row.code, -1))) return undefined
-      if (!isSame(row.code, code)) return undefined
-      await changeTries(purpose, key, row.code, 1)
-      return row
+      const taken = row && (await changeTries(row, -1))
+      if (taken === undefined || !isSame(taken.code, code)) return undefined
+      await changeTries(taken, 1)
+      return taken
     },
     async remove(purpose, key) {
       await db.removeIf(codesTable, { purpose, key }, {})

@@ -2,7 +2,7 @@ import { Unavailable } from '../../../contract/error.ts'
 import type { UserId } from '../../../contract/ids.ts'
 import type { Clock } from '../../../platform/clock.ts'
 import { of, table } from '../../../ports/wide-column.ts'
-import type { WideColumnStore } from '../../../ports/wide-column.ts'
+import type { ReadOptions, WideColumnStore } from '../../../ports/wide-column.ts'
 
 export const loginFailuresTable = table({
   name: 'brig_login_failures',
@@ -25,16 +25,16 @@ export function loginFailureStore(
   db: WideColumnStore,
   clock: Pick<Clock, 'nowMs'>,
 ): LoginFailureStore {
-  async function read(user: UserId) {
-    const row = await db.get(loginFailuresTable, { user }, { isSerial: true })
+  async function read(user: UserId, options: ReadOptions = {}) {
+    const row = await db.get(loginFailuresTable, { user }, options)
     return row && row.endsMs > clock.nowMs() ? row : undefined
   }
 
   return {
-    get: read,
+    get: (user) => read(user),
     async add(user, withinSeconds) {
       for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
-        const row = await read(user)
+        const row = await read(user, { isSerial: true })
         if (row === undefined) {
           const endsMs = clock.nowMs() + withinSeconds * 1000
           const options = { ttlSeconds: withinSeconds }
