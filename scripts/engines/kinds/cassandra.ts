@@ -198,6 +198,8 @@ export const cassandra: Engine = {
       '-Xmn160m',
       ...shortLived,
       '-Xss256k',
+      // Otherwise it closes its output, which is the log, when it has started.
+      '-Dcassandra-foreground=yes',
       '-XX:MaxDirectMemorySize=256m',
       '-XX:+ExitOnOutOfMemoryError',
       '-XX:+PerfDisableSharedMem',
