@@ -36,7 +36,7 @@ const stages: readonly Stage[] = [
     runs: [
       {
         part: 'secured',
-        args: [...scenarios, 'test/e2e/first-message', 'test/e2e/assets', 'test/e2e/people'],
+        args: [...scenarios, 'test/e2e/assets', 'test/e2e/people', 'test/e2e/waking'],
       },
     ],
   },
