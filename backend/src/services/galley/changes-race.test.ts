@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { randomNumbers } from '../../../../test/durability/random.ts'
 import { openSqlite } from '../../adapters/sqlite/wide-column.ts'
 import { Unavailable, UnknownOutcome } from '../../contract/error.ts'
@@ -316,6 +316,34 @@ describe('a galley that another one overtakes', () => {
     await rename(log, 'mine')
     expect(names()).toEqual(['mine'])
     expect(await nameNow()).toBe('mine')
+  })
+
+  it('learns what became of an end', async () => {
+    const { number, writtenAtMicros } = await changeStore(shared).lastOf(id)
+    const draft = { beganMs: 1, effects: [], announcements: [] }
+    const change = {
+      ...draft,
+      id: ids.uuid(),
+      conversation: id,
+      number: number + 1,
+      writtenAtMicros,
+    }
+    await changeStore(shared).begin(change, { number, writtenAtMicros })
+    const updateIf = vi.fn<WideColumnStore['updateIf']>()
+    const changes = changeStore({ ...shared, updateIf })
+
+    updateIf.mockRejectedValueOnce(new UnknownOutcome('no answer'))
+    await expect(changes.end(change)).rejects.toThrow(UnknownOutcome)
+    expect(await changes.isUnfinished(change)).toBe(true)
+    expect(await marksOf(shared)).toHaveLength(1)
+
+    updateIf.mockImplementationOnce(async (...given) => {
+      await shared.updateIf(...given)
+      throw new UnknownOutcome('no answer')
+    })
+    await changes.end(change)
+    expect(await changes.isUnfinished(change)).toBe(false)
+    expect(await marksOf(shared)).toEqual([])
   })
 
   it('does not follow what is not finished', async () => {

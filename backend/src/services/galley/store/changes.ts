@@ -146,7 +146,14 @@ export function changeStore(db: WideColumnStore): ChangeStore {
 
     async end(change) {
       const { conversation, id } = change
-      await db.updateIf(lastChanges, { conversation }, { change: id }, { content: undefined })
+      try {
+        await db.updateIf(lastChanges, { conversation }, { change: id }, { content: undefined })
+      } catch (err) {
+        if (!(err instanceof UnknownOutcome)) throw err
+        // Several who see it through end it at once, and may not hear that it is ended.
+        const now = await rowOf(conversation, { isSerial: true })
+        if (now?.change === id && now.content !== undefined) throw err
+      }
       await unmark(change)
     },
 
